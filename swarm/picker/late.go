@@ -1,0 +1,155 @@
+package picker
+
+import "time"
+
+const (
+	// maxCopies bounds how many peers are asked for one block at a time.
+	maxCopies = 3
+	// lateGrace is the least delay that makes a block late: below it, the jitter
+	// of hosts and queues.
+	lateGrace = 30 * time.Millisecond
+	// lateTick is how often late blocks are looked for while a read waits;
+	// idleTick while none does.
+	lateTick = 20 * time.Millisecond
+	idleTick = 200 * time.Millisecond
+	// soon is how close a deadline must be for a second request.
+	soon = 2 * time.Second
+)
+
+// Late returns the second requests for blocks that do not come when they were
+// expected, appended to out, and the peers that were found snubbed. It is called
+// at the time that NextLate tells.
+func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []PeerID) {
+	snubbed = p.snub(now)
+	if p.open == 0 || len(p.order) < 2 {
+		return out, snubbed
+	}
+	budget := p.open/4 + 4 - p.copies()
+	if budget <= 0 {
+		return out, snubbed
+	}
+	cands, _ := p.candidates(now)
+	for _, w := range p.wants {
+		if !w.Blocked && w.Deadline.Sub(now) > soon {
+			break
+		}
+		pp := p.partials[w.Piece]
+		if pp == nil || pp.complete() || pp.free == pp.left {
+			continue
+		}
+		for i := range pp.blocks {
+			bl := &pp.blocks[i]
+			if bl.received || len(bl.reqs) == 0 || len(bl.reqs) >= maxCopies {
+				continue
+			}
+			expected, late := bl.expected(now)
+			if !late || !w.Blocked && expected.Before(w.Deadline) {
+				continue
+			}
+			b := Block{w.Piece, i}
+			c := p.soonest(cands, pp, b, w.Blocked, now)
+			if c == nil || c.room+c.extra <= 0 || c.overdue(now) > lateGrace {
+				continue
+			}
+			size := p.BlockLen(b)
+			if !c.arrival(size).Before(expected) {
+				continue
+			}
+			c.at = c.arrival(size)
+			if c.room > 0 {
+				c.room--
+			} else {
+				c.extra--
+			}
+			p.ask(c.peer, pp, b, size, c.at, now)
+			out = append(out, Request{Peer: c.id, Block: b})
+			if budget--; budget == 0 {
+				return out, snubbed
+			}
+		}
+	}
+	return out, snubbed
+}
+
+// expected is when the block will come at the soonest, by those who were asked,
+// and whether all of them are late.
+func (b *block) expected(now time.Time) (at time.Time, late bool) {
+	late = true
+	for i, r := range b.reqs {
+		t := r.due
+		by := now.Sub(t)
+		if by < max(lateGrace, r.due.Sub(r.sent)/4) {
+			late = false
+		}
+		if by > 0 {
+			t = now.Add(by)
+		}
+		if i == 0 || t.Before(at) {
+			at = t
+		}
+	}
+	return at, late
+}
+
+// copies counts the second and further requests that are open.
+func (p *Picker) copies() int {
+	n := 0
+	for _, pp := range p.partials {
+		for i := range pp.blocks {
+			n += max(0, len(pp.blocks[i].reqs)-1)
+		}
+	}
+	return n
+}
+
+// snub gives up what was asked from peers that went silent. A peer is snubbed
+// when it is late by more than a second and by several times what its oldest
+// request was expected to take; it gets one request at a time until it answers.
+func (p *Picker) snub(now time.Time) (ids []PeerID) {
+	for _, pr := range p.order {
+		late := pr.overdue(now)
+		if late == 0 {
+			continue
+		}
+		patience := snubAfter << min(pr.snubs, 4)
+		var oldest *request
+		for _, r := range pr.queue {
+			if !r.cancelled {
+				oldest = r
+				break
+			}
+		}
+		patience = max(patience, 3*oldest.due.Sub(later(oldest.sent, pr.lastBlock)))
+		if late < patience {
+			continue
+		}
+		pr.snubbed, pr.snubbedAt = true, now
+		pr.snubs++
+		for _, r := range pr.queue {
+			p.release(r)
+			pr.owe(r)
+		}
+		// Nothing is expected any more, so nothing stands in the way of the
+		// one request that may show that it is back.
+		pr.queue, pr.outstanding = nil, 0
+		pr.link.busyUntil = now.Add(late)
+		ids = append(ids, pr.id)
+	}
+	return ids
+}
+
+// NextLate is when Late should be called next; zero if nothing is asked.
+func (p *Picker) NextLate(now time.Time) time.Time {
+	if p.open == 0 {
+		return time.Time{}
+	}
+	for _, w := range p.wants {
+		if w.Blocked && !p.Had(w.Piece) {
+			return now.Add(lateTick)
+		}
+		if !w.Blocked {
+			break
+		}
+	}
+	return now.Add(idleTick)
+}

@@ -1,0 +1,104 @@
+package picker
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// priorRate is assumed of a peer from which nothing was received while no
+	// other peer's rate is known (guess: a home uplink).
+	priorRate = 256 << 10 // bytes per second
+	// priorRTT is assumed until a round trip was measured.
+	priorRTT = 100 * time.Millisecond
+	// rateMemory is how much busy time the rate remembers. Long enough to
+	// average over the bursts in which TCP delivers, short enough to notice a
+	// change within a few blocks of a slow peer.
+	rateMemory = 600 * time.Millisecond
+	// rttMemory is how long the lowest round trip is believed.
+	rttMemory = 15 * time.Second
+	// pipeSlack is queued at a peer beyond its bandwidth-delay product, so that
+	// the gap between a block's arrival and the next request leaving does not
+	// drain it. Scheduling delays on both hosts, measured.
+	pipeSlack = 15 * time.Millisecond
+	// maxRate bounds the estimate: one block in less than the clock can tell.
+	maxRate = 4 << 30
+)
+
+// link is the model of one peer: a server that answers requests in order, rate
+// bytes per second, behind a round trip.
+//
+// The time that the server spent on a block is counted from when it could begin:
+// when the previous block was finished, or when the request had reached it,
+// whichever is later. So the rate is right although the pipe was not full.
+type link struct {
+	rtt       time.Duration // lowest seen lately; 0: unknown
+	rttAt     time.Time
+	bytes     float64 // decaying sum
+	busy      float64 // seconds, decaying sum
+	last      time.Time
+	busyUntil time.Time // when everything asked is expected to have arrived
+}
+
+func (l *link) known() bool { return l.busy > 0 }
+
+// rate returns bytes per second, prior if nothing was measured.
+func (l *link) rate(prior float64) float64 {
+	if !l.known() {
+		return prior
+	}
+	return min(l.bytes/l.busy, maxRate)
+}
+
+func (l *link) roundTrip() time.Duration {
+	if l.rtt == 0 {
+		return priorRTT
+	}
+	return l.rtt
+}
+
+// observeRTT takes a round trip of a small message, or the lowest bound that a
+// block gives.
+func (l *link) observeRTT(d time.Duration, now time.Time) {
+	d = max(d, 20*time.Microsecond)
+	if l.rtt == 0 || d < l.rtt || now.Sub(l.rttAt) > rttMemory {
+		l.rtt, l.rttAt = d, now
+	}
+}
+
+// received accounts for a block of size bytes that was asked at sent.
+func (l *link) received(size int, sent, now time.Time) {
+	l.observeRTT(now.Sub(sent), now)
+	start := sent.Add(l.rtt)
+	if l.last.After(start) {
+		start = l.last
+	}
+	service := now.Sub(start).Seconds()
+	service = max(service, float64(size)/maxRate)
+	keep := math.Exp(-service / rateMemory.Seconds())
+	l.bytes = l.bytes*keep + float64(size)
+	l.busy = l.busy*keep + service
+	l.last = now
+}
+
+// arrival is when a block of size bytes asked now is expected.
+func (l *link) arrival(size int, prior float64, now time.Time) time.Time {
+	t := now.Add(l.roundTrip())
+	if l.busyUntil.After(t) {
+		t = l.busyUntil
+	}
+	return t.Add(seconds(float64(size) / l.rate(prior)))
+}
+
+// depth is how many bytes should be outstanding to keep the pipe full.
+func (l *link) depth(prior float64) int {
+	horizon := l.roundTrip() + l.roundTrip()/4 + pipeSlack
+	return int(l.rate(prior) * horizon.Seconds())
+}
+
+func seconds(s float64) time.Duration {
+	if s > 1e6 {
+		s = 1e6
+	}
+	return time.Duration(s * float64(time.Second))
+}

@@ -1,0 +1,168 @@
+package picker
+
+import (
+	"time"
+
+	"github.com/bits-and-blooms/bitset"
+)
+
+// PeerID names a peer within one Picker. The caller chooses it; it is not reused.
+type PeerID int
+
+const (
+	// firstDepth is the queue of a peer whose rate is not known yet, in blocks.
+	firstDepth = 8
+	// spareBlocks are asked beyond the measured depth, so that a rate that
+	// rises is noticed.
+	spareBlocks = 2
+	// unverifiedPieces bounds how many unfinished pieces a peer may contribute
+	// to before one of them was verified: wrong blocks then spoil little, and
+	// the blame stays clear.
+	unverifiedPieces = 2
+	// unprovenPenalty is added to the expected arrival of an unproven peer when
+	// a read waits for the piece and a proven peer has it.
+	unprovenPenalty = time.Second
+	// maxOwed bounds the requests of a peer that were given up unanswered.
+	maxOwed = 128
+	// snubAfter is the least silence after which a peer is snubbed.
+	snubAfter = time.Second
+)
+
+// peer is what the picker knows of one peer.
+type peer struct {
+	id   PeerID
+	have *bitset.BitSet
+	link link
+
+	choking bool // the peer chokes us
+	fast    map[int]bool
+	proven  bool         // delivered data whose hash was right
+	doubt   map[int]bool // unfinished wanted pieces that it contributed to while unproven
+	snubbed bool
+	// snubbedAt is when it was snubbed last; snubs counts in a row.
+	snubbedAt time.Time
+	snubs     int
+	maxQueue  int // requests that it accepts (reqq)
+
+	queue       []*request // in the order sent, cancelled ones included
+	owed        []*request // given up although no answer came; it still may
+	outstanding int        // bytes of queue
+	skipUntil   time.Time  // had room and no block that it would not delay
+	lastBlock   time.Time
+}
+
+// request is one block asked from one peer.
+type request struct {
+	peer      *peer
+	block     Block
+	size      int
+	sent, due time.Time
+	cancelled bool
+}
+
+// canAsk says whether the peer answers requests for the piece at the moment.
+func (p *peer) canAsk(piece int) bool {
+	return p.have.Test(uint(piece)) && (!p.choking || p.fast[piece])
+}
+
+// mayTouch keeps an unproven peer from spoiling more than a few pieces.
+func (p *peer) mayTouch(piece int) bool {
+	if p.proven || p.doubt[piece] {
+		return true
+	}
+	n, last := len(p.doubt), -1
+	for _, r := range p.queue {
+		if r.cancelled || p.doubt[r.block.Piece] || r.block.Piece == last {
+			continue
+		}
+		if r.block.Piece == piece {
+			return true
+		}
+		n, last = n+1, r.block.Piece
+	}
+	return n < unverifiedPieces
+}
+
+// depth is how many blocks may be outstanding.
+func (p *peer) depth(prior float64) int {
+	d := firstDepth
+	switch {
+	case p.snubbed:
+		return 1
+	case p.link.known():
+		d = p.link.depth(prior)/BlockSize + 1 + spareBlocks
+	}
+	return min(d, p.maxQueue)
+}
+
+// overdue is how late the oldest open request is; 0 if none is.
+func (p *peer) overdue(now time.Time) time.Duration {
+	for _, r := range p.queue {
+		if r.cancelled {
+			continue
+		}
+		return max(0, now.Sub(later(r.due, p.lastBlock)))
+	}
+	return 0
+}
+
+// settle recomputes when the queue is expected to be empty.
+func (p *peer) settle(prior float64, now time.Time) {
+	p.link.busyUntil = time.Time{}
+	n := len(p.queue)
+	if n == 0 {
+		return
+	}
+	rate := p.link.rate(prior)
+	t := now.Add(seconds(float64(p.outstanding) / rate))
+	newest := p.queue[n-1]
+	p.link.busyUntil = later(t, newest.sent.Add(p.link.roundTrip()).Add(seconds(float64(newest.size)/rate)))
+}
+
+// drop takes r off the books.
+func (p *peer) drop(r *request) bool {
+	for i, q := range p.queue {
+		if q == r {
+			p.queue = append(p.queue[:i], p.queue[i+1:]...)
+			p.outstanding -= r.size
+			return true
+		}
+	}
+	return false
+}
+
+// owe takes r off the books, remembering that an answer may still come.
+func (p *peer) owe(r *request) {
+	if len(p.owed) == maxOwed {
+		p.owed = append(p.owed[:0], p.owed[1:]...)
+	}
+	p.owed = append(p.owed, r)
+}
+
+// late returns a request that was given up, and forgets it.
+func (p *peer) late(b Block) *request {
+	for i, r := range p.owed {
+		if r.block == b {
+			p.owed = append(p.owed[:i], p.owed[i+1:]...)
+			return r
+		}
+	}
+	return nil
+}
+
+// find returns the request for the block, cancelled or not.
+func (p *peer) find(b Block) *request {
+	for _, r := range p.queue {
+		if r.block == b {
+			return r
+		}
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
