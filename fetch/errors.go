@@ -1,0 +1,34 @@
+package fetch
+
+import "errors"
+
+// The errors of this package. They arrive wrapped: compare with errors.Is.
+var (
+	// ErrInvalid: the text is neither a magnet link nor an info-hash, or the
+	// bytes are not a metainfo file; also a read at a negative offset.
+	ErrInvalid = errors.New("invalid")
+
+	// ErrTooLarge: a metainfo file of more than 16 MiB.
+	ErrTooLarge = errors.New("too large")
+
+	// ErrExists: there is such a torrent already and nothing could be merged.
+	ErrExists = errors.New("already exists")
+
+	// ErrLocked: another process uses the state directory.
+	ErrLocked = errors.New("in use by another process")
+
+	// ErrTimeout: no source delivered the data in time. Another try may succeed.
+	ErrTimeout = errors.New("no source delivered the data in time")
+
+	// ErrRemoved: the torrent was removed from the library.
+	ErrRemoved = errors.New("torrent was removed")
+
+	// ErrClosed: the library or the reader is closed.
+	ErrClosed = errors.New("closed")
+
+	// ErrIO: the data is held but could not be read.
+	ErrIO = errors.New("input/output error")
+
+	// ErrNotReady: the metadata has not arrived yet.
+	ErrNotReady = errors.New("metadata has not arrived yet")
+)
