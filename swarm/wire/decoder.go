@@ -65,6 +65,14 @@ func (d *Decoder) Read(p []byte) (int, error) {
 // Errors: io.EOF when the stream ended between two messages, io.ErrUnexpectedEOF when inside one, one that wraps
 // ErrMalformed when the peer is at fault, else the error of the stream. Every later call returns the same error.
 func (d *Decoder) Decode(m *Message) error {
+	err := d.decode(m)
+	if err != nil {
+		d.fail(err)
+	}
+	return err
+}
+
+func (d *Decoder) decode(m *Message) error {
 	if err := d.fill(4); err != nil {
 		return err
 	}
@@ -75,7 +83,7 @@ func (d *Decoder) Decode(m *Message) error {
 		return nil
 	}
 	if n > d.max {
-		return d.fail(malformed("message of %d bytes, over the limit of %d", n, d.max))
+		return malformed("message of %d bytes, over the limit of %d", n, d.max)
 	}
 	if err := d.fill(5); err != nil {
 		return unexpected(err)
@@ -98,17 +106,17 @@ func (d *Decoder) Decode(m *Message) error {
 		return d.decodeExtended(m, n)
 	case Bitfield:
 		if n-1 > MaxBitfield {
-			return d.fail(malformed("bitfield of %d bytes, over the limit of %d", n-1, MaxBitfield))
+			return malformed("bitfield of %d bytes, over the limit of %d", n-1, MaxBitfield)
 		}
 		return d.decodeData(m, n-1)
 	case HashRequest, HashReject:
 		if n-1 != hashSpanLen {
-			return d.fail(malformed("%v of %d bytes, want %d", id, n-1, hashSpanLen))
+			return malformed("%v of %d bytes, want %d", id, n-1, hashSpanLen)
 		}
 		return d.decodeData(m, n-1)
 	case Hashes:
 		if n-1 < hashSpanLen || (n-1-hashSpanLen)%32 != 0 || (n-1-hashSpanLen)/32 > maxHashes {
-			return d.fail(malformed("hashes of %d bytes", n-1))
+			return malformed("hashes of %d bytes", n-1)
 		}
 		return d.decodeData(m, n-1)
 	}
@@ -119,7 +127,7 @@ func (d *Decoder) Decode(m *Message) error {
 // expect checks the length field n of a message whose payload has a fixed size, and has the payload in the buffer.
 func (d *Decoder) expect(id ID, n, payload uint32) error {
 	if n-1 != payload {
-		return d.fail(malformed("%v of %d bytes, want %d", id, n-1, payload))
+		return malformed("%v of %d bytes, want %d", id, n-1, payload)
 	}
 	return unexpected(d.fill(int(payload)))
 }
@@ -158,7 +166,7 @@ func (d *Decoder) decodePort(m *Message, n uint32) error {
 // reject, gets none.
 func (d *Decoder) decodePiece(m *Message, n uint32) error {
 	if n < 9 || n > 9+BlockSize {
-		return d.fail(malformed("piece of %d bytes, want 8 to %d", n-1, 8+BlockSize))
+		return malformed("piece of %d bytes, want 8 to %d", n-1, 8+BlockSize)
 	}
 	if len(d.buf) < largeBuffer {
 		d.grow(largeBuffer)
@@ -184,7 +192,7 @@ func (d *Decoder) decodePiece(m *Message, n uint32) error {
 
 func (d *Decoder) decodeExtended(m *Message, n uint32) error {
 	if n < 2 || n-2 > MaxExtended {
-		return d.fail(malformed("extended message of %d bytes, want 1 to %d", n-1, 1+MaxExtended))
+		return malformed("extended message of %d bytes, want 1 to %d", n-1, 1+MaxExtended)
 	}
 	if err := d.fill(1); err != nil {
 		return unexpected(err)
@@ -292,7 +300,8 @@ func (d *Decoder) read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return 0, d.fail(io.ErrNoProgress)
+	d.err = io.ErrNoProgress
+	return 0, d.err
 }
 
 // grow makes the buffer n bytes large.
@@ -303,11 +312,10 @@ func (d *Decoder) grow(n int) {
 	d.buf = buf
 }
 
-// fail ends the decoder with err.
-func (d *Decoder) fail(err error) error {
+// fail ends the decoder: what is buffered is forgotten, and every read from now on returns err.
+func (d *Decoder) fail(err error) {
 	d.err = err
 	d.r, d.w = 0, 0
-	return err
 }
 
 // unexpected turns an end of the stream into one inside a message.

@@ -1,0 +1,63 @@
+package peer
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"magnetfs/swarm/wire"
+)
+
+// Link is a stream between two peers whose handshake is done: what a Conn is made of. It holds the bytes that came
+// behind the handshake in the same segment.
+type Link struct {
+	Theirs wire.Handshake
+	nc     net.Conn
+	src    *source
+	dec    *wire.Decoder
+}
+
+// NewLink makes a Link of a stream on which the handshake was done by other means. Messages start with the next byte
+// read from nc.
+func NewLink(nc net.Conn, theirs wire.Handshake) *Link {
+	l := newLink(nc)
+	l.Theirs = theirs
+	return l
+}
+
+func newLink(nc net.Conn) *Link {
+	src := &source{nc: nc}
+	return &Link{nc: nc, src: src, dec: wire.NewDecoder(src, 0)}
+}
+
+// Close closes the stream of a link that does not become a Conn. It is safe to call more than once.
+func (l *Link) Close() error { return l.nc.Close() }
+
+// RemoteAddr returns the address of the peer as the stream knows it.
+func (l *Link) RemoteAddr() net.Addr { return l.nc.RemoteAddr() }
+
+// source is the reading side of a stream: it counts, keeps to the limits and, once idle is set, sets the time by which
+// the next byte has to come. During the handshake the deadline is that of the handshake. Only the reader uses it, save
+// for the counter.
+type source struct {
+	nc       net.Conn
+	idle     time.Duration
+	ctx      context.Context // ends with the connection; set together with limiters
+	limiters []Limiter
+	bytes    atomic.Int64 // read so far
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.idle > 0 {
+		if err := s.nc.SetReadDeadline(time.Now().Add(s.idle)); err != nil {
+			return 0, err
+		}
+	}
+	n, err := s.nc.Read(p)
+	s.bytes.Add(int64(n))
+	if err == nil && len(s.limiters) > 0 {
+		err = wait(s.ctx, s.limiters, n)
+	}
+	return n, err
+}
