@@ -83,6 +83,7 @@ const (
 	StateResolving State = "resolving" // waiting for the info
 	StateIdle      State = "idle"      // nobody reads
 	StateActive    State = "active"    // pieces are wanted
+	StateBroken    State = "broken"    // its metadata cannot be used
 	StateClosed    State = "closed"
 )
 
@@ -131,6 +132,7 @@ type PeerStatus struct {
 	Addr         string
 	Client       string
 	Source       string
+	Connected    time.Time // since when
 	Outgoing     bool
 	Seed         bool
 	Pieces       int

@@ -166,3 +166,32 @@ func later(a, b time.Time) time.Time {
 	}
 	return b
 }
+
+// CanDeliver says whether the peer has the piece and answers requests for it.
+func (p *Picker) CanDeliver(id PeerID, piece int) bool {
+	pr := p.peers[id]
+	return pr != nil && piece >= 0 && piece < p.pieces && pr.canAsk(piece) && !pr.snubbed
+}
+
+// Link is what the picker believes of a peer, for status displays.
+type Link struct {
+	Rate         int64 // bytes per second; 0 if not measured
+	RTT          time.Duration
+	Queue, Depth int // blocks asked, and how many it may be asked
+	Snubbed      bool
+}
+
+// Link describes a peer.
+func (p *Picker) Link(id PeerID) Link {
+	pr := p.peers[id]
+	if pr == nil {
+		return Link{}
+	}
+	return Link{
+		Rate:    int64(pr.link.rate(0)),
+		RTT:     pr.link.rtt,
+		Queue:   len(pr.queue),
+		Depth:   pr.depth(priorRate),
+		Snubbed: pr.snubbed,
+	}
+}

@@ -369,3 +369,17 @@ func (p *Picker) prior() float64 {
 	slices.Sort(rates[:n])
 	return rates[n/2]
 }
+
+// HasMissing says whether the peer announced a piece that is not had.
+func (p *Picker) HasMissing(id PeerID) bool {
+	pr := p.peers[id]
+	if pr == nil {
+		return false
+	}
+	for i, ok := pr.have.NextSet(0); ok; i, ok = pr.have.NextSet(i + 1) {
+		if !p.had.Test(i) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,230 @@
+package swarm
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"magnetfs/swarm/endpoint"
+)
+
+const (
+	maxCandidates  = 3000 // per torrent
+	maxPerSource   = 1000
+	maxFailures    = 4 // in a row; then the address is forgotten
+	retryBase      = 15 * time.Second
+	banTime        = time.Hour
+	reconnectAfter = 5 * time.Second // after a connection that worked
+)
+
+// candidate is an address at which a peer may listen.
+type candidate struct {
+	addr      netip.AddrPort
+	source    endpoint.Source
+	priority  uint32 // BEP 40
+	local     bool   // of our own network: first, it costs nobody's uplink
+	failures  int    // in a row
+	worked    bool   // we were connected once
+	notBefore time.Time
+	busy      bool // being dialled, or connected
+}
+
+// candidates is the bounded list of addresses of one torrent, owned by its loop.
+type candidates struct {
+	self   netip.AddrPort // for BEP 40; may be the zero value
+	list   map[netip.AddrPort]*candidate
+	counts map[endpoint.Source]int
+	banned map[netip.Addr]time.Time
+	own    map[netip.AddrPort]bool // addresses that turned out to be ourselves
+}
+
+func newCandidates(self netip.AddrPort) *candidates {
+	return &candidates{
+		self:   self,
+		list:   map[netip.AddrPort]*candidate{},
+		counts: map[endpoint.Source]int{},
+		banned: map[netip.Addr]time.Time{},
+		own:    map[netip.AddrPort]bool{},
+	}
+}
+
+// add takes an address and says whether it is new. A peer that was found before
+// is due again at once if it is only waiting for a retry and somebody vouches
+// for it anew by a better source.
+func (c *candidates) add(addr netip.AddrPort, source endpoint.Source, now time.Time) bool {
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	if c.own[addr] || c.isBanned(addr, now) {
+		return false
+	}
+	if old := c.list[addr]; old != nil {
+		if rank(source) < rank(old.source) {
+			c.counts[old.source]--
+			c.counts[source]++
+			old.source = source
+		}
+		return false
+	}
+	if len(c.list) >= maxCandidates || c.counts[source] >= maxPerSource {
+		return false
+	}
+	c.list[addr] = &candidate{
+		addr:     addr,
+		source:   source,
+		priority: endpoint.Priority(c.self, addr),
+		local:    isLocal(addr.Addr()),
+	}
+	c.counts[source]++
+	return true
+}
+
+// next returns the best address to dial now and marks it busy; nil if there is
+// none.
+func (c *candidates) next(now time.Time) *candidate {
+	var best *candidate
+	for _, d := range c.list {
+		if d.busy || now.Before(d.notBefore) {
+			continue
+		}
+		if best == nil || d.before(best) {
+			best = d
+		}
+	}
+	if best != nil {
+		best.busy = true
+	}
+	return best
+}
+
+// nextTime is when next may have something, if nothing is added; zero if never.
+func (c *candidates) nextTime() (at time.Time) {
+	for _, d := range c.list {
+		if !d.busy && (at.IsZero() || d.notBefore.Before(at)) {
+			at = d.notBefore
+		}
+	}
+	return at
+}
+
+// waiting counts the addresses that are not connected.
+func (c *candidates) waiting() (n int) {
+	for _, d := range c.list {
+		if !d.busy {
+			n++
+		}
+	}
+	return n
+}
+
+// ended notes that a dial failed, or that a connection is over. worked means
+// that the peer was useful.
+func (c *candidates) ended(addr netip.AddrPort, worked bool, now time.Time) {
+	d := c.list[addr]
+	if d == nil {
+		return
+	}
+	d.busy = false
+	if worked {
+		d.failures, d.worked = 0, true
+		d.notBefore = now.Add(reconnectAfter)
+		return
+	}
+	d.failures++
+	if d.failures >= maxFailures && !d.worked {
+		c.remove(addr)
+		return
+	}
+	d.notBefore = now.Add(retryBase << min(d.failures-1, 6))
+}
+
+// revive makes every address due at once: somebody waits.
+func (c *candidates) revive(now time.Time) {
+	for _, d := range c.list {
+		if !d.busy && d.failures < 2 {
+			d.notBefore = now
+		}
+	}
+}
+
+// itself notes that addr is our own.
+func (c *candidates) itself(addr netip.AddrPort) {
+	c.own[addr] = true
+	c.remove(addr)
+}
+
+// ban keeps an address away for an hour; on loopback only that port, since whole
+// swarms of tests share the address.
+func (c *candidates) ban(addr netip.AddrPort, now time.Time) {
+	if addr.Addr().IsLoopback() {
+		c.itself(addr)
+		return
+	}
+	c.banned[addr.Addr()] = now.Add(banTime)
+	for a := range c.list {
+		if a.Addr() == addr.Addr() {
+			c.remove(a)
+		}
+	}
+}
+
+func (c *candidates) isBanned(addr netip.AddrPort, now time.Time) bool {
+	until, ok := c.banned[addr.Addr()]
+	if ok && !now.Before(until) {
+		delete(c.banned, addr.Addr())
+		return false
+	}
+	return ok
+}
+
+func (c *candidates) remove(addr netip.AddrPort) {
+	if d := c.list[addr]; d != nil {
+		c.counts[d.source]--
+		delete(c.list, addr)
+	}
+}
+
+// forget drops the addresses of a source, as a torrent that turns out to be
+// private must (BEP 27).
+func (c *candidates) forget(sources ...endpoint.Source) {
+	for a, d := range c.list {
+		if slices.Contains(sources, d.source) && !d.busy {
+			c.remove(a)
+		}
+	}
+}
+
+// before orders by promise: fewest failures, own network, a peer that worked
+// before, who told us, then BEP 40.
+func (d *candidate) before(e *candidate) bool {
+	switch {
+	case d.failures != e.failures:
+		return d.failures < e.failures
+	case d.local != e.local:
+		return d.local
+	case d.worked != e.worked:
+		return d.worked
+	case rank(d.source) != rank(e.source):
+		return rank(d.source) < rank(e.source)
+	}
+	return d.priority > e.priority
+}
+
+// rank orders sources by how much is known of what they tell.
+func rank(s endpoint.Source) int {
+	switch s {
+	case endpoint.FromMagnet:
+		return 0
+	case endpoint.FromSaved:
+		return 1
+	case endpoint.FromTracker:
+		return 2
+	case endpoint.FromLPD:
+		return 3
+	case endpoint.FromDHT:
+		return 4
+	}
+	return 5
+}
+
+func isLocal(a netip.Addr) bool {
+	return a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsLoopback()
+}

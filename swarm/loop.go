@@ -1,0 +1,365 @@
+package swarm
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"magnetfs/swarm/endpoint"
+	"magnetfs/swarm/metainfo"
+	"magnetfs/swarm/peer"
+	"magnetfs/swarm/picker"
+	"magnetfs/swarm/wire"
+)
+
+const (
+	tickEvery = time.Second
+	// warmFor is how long peers are kept as they are after the last piece was
+	// wanted: between two reads, or two episodes, nothing should have to be
+	// dialled or unchoked again.
+	warmFor = time.Minute
+	// idlePeers stay connected after that.
+	idlePeers = 4
+	// maxUnasked is how many blocks a peer may send that it was not asked for.
+	maxUnasked = 64
+	// maxFaults is how many small offences are forgiven.
+	maxFaults = 16
+)
+
+// effects are the things that a loop has done elsewhere, because they take time.
+// Each returns at once; results come back as events.
+type effects interface {
+	// dial connects: evConnected or evDialFailed follows.
+	dial(addr netip.AddrPort)
+	// hash checks a piece: evHashed follows, then the store gets it.
+	hash(j hashJob)
+	// serve reads a block from the store and sends it: evServed follows.
+	serve(id picker.PeerID, c conn, fast bool, m wire.Message)
+	// gotInfo tells whoever added the torrent.
+	gotInfo(info *metainfo.Info)
+	// dhtNode hands an address to the DHT (BEP 5, PORT message).
+	dhtNode(addr netip.AddrPort)
+	// seenAs takes a peer's word of what our address is.
+	seenAs(ip, informant netip.Addr)
+}
+
+// event is one thing that happened to a torrent: something a peer's connection
+// reports, or one of the ev types in msg.
+type event struct {
+	from picker.PeerID
+	peer peer.Event
+	msg  any
+}
+
+// The events that do not come from a connection.
+type (
+	evConnected struct {
+		start     func(id picker.PeerID) conn // starts delivering events under this id
+		abandon   func()                      // closes it instead
+		hs        wire.Handshake
+		addr      netip.AddrPort
+		outgoing  bool
+		roundTrip time.Duration // 0 if not measured
+	}
+	evDialFailed struct {
+		addr netip.AddrPort
+		self bool // it was ourselves
+		err  error
+	}
+	evCandidates struct {
+		addrs     []netip.AddrPort
+		source    endpoint.Source
+		informant netip.Addr // zero if trusted
+	}
+	evWants struct {
+		reader uint64
+		wants  []Want
+	}
+	evEvicted struct{ pieces []int }
+	evHashed  struct {
+		piece int
+		ok    bool
+	}
+	evServed struct {
+		id   picker.PeerID
+		sent int
+	}
+	evSupply struct {
+		piece int
+		reply chan<- Supply
+	}
+	evStatus struct{ reply chan<- Status }
+	evTick   struct{}
+)
+
+// loop is the state of one torrent. Only the torrent's goroutine touches it, and
+// handle never waits.
+type loop struct {
+	hash     metainfo.InfoHash
+	name     string
+	peerID   [20]byte
+	port     uint16 // where we listen
+	dhtPort  uint16 // 0: no DHT
+	maxPeers int
+	maxBuild int64 // bytes of unverified blocks kept
+	log      *slog.Logger
+	do       effects
+
+	info   *metainfo.Info // nil while it is being fetched
+	meta   *metadata      // nil once info is known
+	picker *picker.Picker // nil while info is
+	build  *assembly
+
+	peers   map[picker.PeerID]*remote
+	lastID  picker.PeerID
+	cands   *candidates
+	dialing int
+
+	readers  map[uint64][]Want
+	since    map[int]time.Time // blocked pieces, since when
+	lastWant time.Time
+	added    time.Time
+
+	choker     choker
+	down, up   meter
+	wasted     int64
+	lastBlock  time.Time
+	nextTick   time.Time
+	nextLate   time.Time
+	requests   []picker.Request // scratch
+	dirty      []*remote        // have messages to flush
+	broken     error            // why the torrent can never be read; nil if it can
+	interested bool             // peers' interest has to be looked at
+}
+
+// handle takes one event.
+func (l *loop) handle(now time.Time, ev event) {
+	switch m := ev.msg.(type) {
+	case nil:
+		l.peerEvent(now, ev.from, ev.peer)
+	case evConnected:
+		l.connected(now, m)
+	case evDialFailed:
+		l.dialing--
+		if m.self {
+			l.cands.itself(m.addr)
+			return
+		}
+		l.log.Debug("dial", "peer", m.addr, "err", m.err)
+		l.cands.ended(m.addr, false, now)
+	case evCandidates:
+		l.found(now, m)
+	case evWants:
+		l.setWants(now, m)
+	case evEvicted:
+		l.evicted(m.pieces)
+	case evHashed:
+		l.hashed(now, m)
+	case evServed:
+		if r := l.peers[m.id]; r != nil {
+			r.serving--
+			r.uploaded += int64(m.sent)
+			l.up.add(m.sent)
+			l.serveNext(r)
+		}
+	case evSupply:
+		m.reply <- l.supply(m.piece)
+	case evStatus:
+		m.reply <- l.status(now)
+	case evTick:
+	default:
+		panic(fmt.Sprintf("swarm: event %T", m))
+	}
+}
+
+// flush does what became due by the events handled since the last call, and
+// returns when it should be called again at the latest; zero if only an event
+// can make work.
+func (l *loop) flush(now time.Time) time.Time {
+	if !l.nextTick.IsZero() && !now.Before(l.nextTick) {
+		l.tick(now)
+	}
+	if l.meta != nil {
+		for _, q := range l.meta.next(now) {
+			l.askMetadata(l.peers[q.peer], q.block)
+		}
+	}
+	if l.picker != nil {
+		l.schedule(now)
+	}
+	l.dialMore(now)
+	l.sendAll()
+	return l.wakeAt(now)
+}
+
+func (l *loop) wakeAt(now time.Time) time.Time {
+	l.nextTick = time.Time{}
+	switch {
+	case len(l.peers) > 0 || l.dialing > 0 || len(l.readers) > 0:
+		l.nextTick = now.Add(tickEvery)
+	case l.wantPeers(now):
+		if at := l.cands.nextTime(); !at.IsZero() {
+			l.nextTick = later(at, now.Add(tickEvery))
+		}
+	}
+	at := l.nextTick
+	if !l.nextLate.IsZero() && (at.IsZero() || l.nextLate.Before(at)) {
+		at = l.nextLate
+	}
+	return at
+}
+
+// schedule sends requests.
+func (l *loop) schedule(now time.Time) {
+	if !l.nextLate.IsZero() && !now.Before(l.nextLate) {
+		l.nextLate = time.Time{}
+		reqs, snubbed := l.picker.Late(now, l.requests[:0])
+		for _, id := range snubbed {
+			if r := l.peers[id]; r != nil {
+				l.log.Debug("snubbed", "peer", r.addr)
+			}
+		}
+		l.request(reqs)
+		l.requests = reqs
+	}
+	reqs := l.picker.Pick(now, l.requests[:0])
+	l.request(reqs)
+	l.requests = reqs
+	if l.nextLate.IsZero() {
+		l.nextLate = l.picker.NextLate(now)
+	}
+	if l.interested {
+		l.interested = false
+		for _, r := range l.peers {
+			l.setInterest(r, now)
+		}
+	}
+}
+
+func (l *loop) request(reqs []picker.Request) {
+	for _, q := range reqs {
+		if r := l.peers[q.Peer]; r != nil {
+			l.send(r, l.requestMessage(wire.Request, q.Block))
+		}
+	}
+}
+
+func (l *loop) cancel(reqs []picker.Request) {
+	for _, q := range reqs {
+		if r := l.peers[q.Peer]; r != nil {
+			l.send(r, l.requestMessage(wire.Cancel, q.Block))
+		}
+	}
+}
+
+func (l *loop) requestMessage(id wire.ID, b picker.Block) wire.Message {
+	return wire.Message{
+		ID:     id,
+		Index:  uint32(b.Piece),
+		Begin:  uint32(b.Index * wire.BlockSize),
+		Length: uint32(l.picker.BlockLen(b)),
+	}
+}
+
+// tick does what is done about once a second.
+func (l *loop) tick(now time.Time) {
+	l.down.tick(now)
+	l.up.tick(now)
+	if l.choker.due(now) {
+		l.rechoke(now)
+	}
+	l.exchangePeers(now)
+	l.interested = true
+	if !l.wantPeers(now) {
+		l.quieten()
+	}
+}
+
+// wantPeers says whether connections are worth having: the info is missing,
+// pieces are wanted or were a moment ago.
+func (l *loop) wantPeers(now time.Time) bool {
+	if l.broken != nil {
+		return false
+	}
+	return l.info == nil || len(l.readers) > 0 || now.Sub(l.lastWant) < warmFor
+}
+
+// dialMore starts as many dials as are useful at a time.
+func (l *loop) dialMore(now time.Time) {
+	if !l.wantPeers(now) || l.info != nil && len(l.readers) == 0 {
+		return
+	}
+	halfOpen := 8
+	if l.info == nil || len(l.since) > 0 {
+		halfOpen = 32 // somebody waits
+	}
+	for l.dialing < halfOpen && len(l.peers)+l.dialing < l.maxPeers {
+		c := l.cands.next(now)
+		if c == nil {
+			return
+		}
+		l.dialing++
+		l.do.dial(c.addr)
+	}
+}
+
+// quieten closes all but a few connections of a torrent that nobody reads.
+func (l *loop) quieten() {
+	n := 0
+	for id, r := range l.peers {
+		if r.peerInterested && !r.amChoking {
+			continue // it downloads from us
+		}
+		if n < idlePeers && (l.picker == nil || l.picker.Proven(id)) {
+			n++
+			continue
+		}
+		if r.outgoing || !r.peerInterested {
+			r.conn.Close(errIdle)
+		}
+	}
+}
+
+// found takes addresses of peers.
+func (l *loop) found(now time.Time, m evCandidates) {
+	if l.info != nil && l.info.Private && !allowedPrivate(m.source) {
+		return
+	}
+	n := 0
+	for _, a := range m.addrs {
+		if err := endpoint.Dialable(a, m.source, m.informant); err != nil {
+			l.log.Debug("address refused", "peer", a, "source", m.source, "err", err)
+			continue
+		}
+		if l.cands.add(a, m.source, now) {
+			n++
+		}
+	}
+	if n > 0 {
+		l.log.Debug("peers found", "new", n, "of", len(m.addrs), "source", m.source)
+	}
+}
+
+// allowedPrivate says which sources a private torrent may use (BEP 27).
+func allowedPrivate(s endpoint.Source) bool {
+	switch s {
+	case endpoint.FromTracker, endpoint.FromIncoming, endpoint.FromMagnet:
+		return true
+	}
+	return false
+}
+
+// close ends all connections.
+func (l *loop) close() {
+	for _, r := range l.peers {
+		r.conn.Close(ErrClosed)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

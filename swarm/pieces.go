@@ -1,0 +1,215 @@
+package swarm
+
+import (
+	"time"
+
+	"magnetfs/swarm/picker"
+	"magnetfs/swarm/wire"
+)
+
+// setWants takes a reader's new list.
+func (l *loop) setWants(now time.Time, m evWants) {
+	if len(m.wants) == 0 {
+		delete(l.readers, m.reader)
+	} else {
+		if len(l.readers) == 0 {
+			l.cands.revive(now)
+		}
+		l.readers[m.reader] = m.wants
+	}
+	l.lastWant = now
+	l.applyWants(now)
+}
+
+// applyWants hands the wants of all readers to the picker.
+func (l *loop) applyWants(now time.Time) {
+	blocked := map[int]bool{}
+	var all []picker.Want
+	for _, ws := range l.readers {
+		for _, w := range ws {
+			all = append(all, picker.Want{Piece: w.Piece, Deadline: w.Deadline, Blocked: w.Blocked})
+			if w.Blocked {
+				blocked[w.Piece] = true
+			}
+		}
+	}
+	for p := range l.since {
+		if !blocked[p] {
+			delete(l.since, p)
+		}
+	}
+	for p := range blocked {
+		if _, ok := l.since[p]; !ok {
+			l.since[p] = now
+		}
+	}
+	if l.picker == nil {
+		return
+	}
+	l.cancel(l.picker.SetWants(all, now))
+	l.interested = true
+}
+
+// evicted notes that the store lost pieces. Peers are told (BEP 54), so that
+// they do not ask in vain.
+func (l *loop) evicted(pieces []int) {
+	if l.picker == nil {
+		return
+	}
+	for _, p := range pieces {
+		if p < 0 || p >= l.picker.Pieces() || !l.picker.Had(p) {
+			continue
+		}
+		l.picker.SetHad(p, false)
+		for _, r := range l.peers {
+			if id := r.ext.M[wire.LTDontHave]; id != 0 {
+				l.send(r, wire.Message{ID: wire.Extended, ExtID: id, Data: wire.AppendDontHave(nil, uint32(p))})
+			}
+		}
+	}
+	l.interested = true
+}
+
+// gotBlock takes a piece message. It owns m.Data.
+func (l *loop) gotBlock(now time.Time, r *remote, m wire.Message) {
+	if l.picker == nil {
+		wire.PutBlock(m.Data)
+		l.fault(r, "block before the info was known")
+		return
+	}
+	b := picker.Block{Piece: int(m.Index), Index: int(m.Begin) / wire.BlockSize}
+	if b.Piece >= l.picker.Pieces() || int(m.Begin)%wire.BlockSize != 0 ||
+		b.Index >= l.picker.Blocks(b.Piece) {
+		wire.PutBlock(m.Data)
+		r.conn.Close(peerFault("block out of range"))
+		return
+	}
+	if len(m.Data) == 0 { // some clients mean a reject by it
+		wire.PutBlock(m.Data)
+		l.picker.Rejected(r.id, b)
+		return
+	}
+	if len(m.Data) != l.picker.BlockLen(b) {
+		wire.PutBlock(m.Data)
+		r.conn.Close(peerFault("block of a wrong length"))
+		return
+	}
+	n := len(m.Data)
+	a := l.picker.Received(r.id, b, now)
+	if !a.Asked {
+		if r.unasked++; r.unasked > maxUnasked {
+			r.conn.Close(peerFault("many blocks that nobody asked for"))
+		}
+	}
+	if !a.Useful {
+		l.wasted += int64(n)
+		wire.PutBlock(m.Data)
+		return
+	}
+	r.downloaded += int64(n)
+	l.down.add(n)
+	l.lastBlock = now
+	l.cancel(a.Cancel)
+	bd := l.build.put(b.Piece, l.picker.Blocks(b.Piece), b.Index, sent{sender{r.id, r.addr}, m.Data})
+	if a.Complete {
+		l.check(bd)
+	}
+	l.trim()
+}
+
+// check has the hash of a complete piece looked at.
+func (l *loop) check(b *build) {
+	b.hashing = true
+	l.do.hash(hashJob{
+		blocks: b.data(),
+		size:   int(l.picker.PieceSize(b.index)),
+		want:   l.info.PieceHash(b.index),
+		piece:  b.index,
+	})
+}
+
+// hashed takes the result.
+func (l *loop) hashed(now time.Time, m evHashed) {
+	b := l.build.builds[m.piece]
+	if b == nil {
+		return
+	}
+	b.hashing = false
+	if !m.ok {
+		l.hashFailed(now, b)
+		return
+	}
+	var good []picker.PeerID
+	for _, s := range b.senders() {
+		good = append(good, s.id)
+	}
+	l.picker.Verified(m.piece, good)
+	for _, s := range b.liars() {
+		l.ban(now, s, "sent a wrong block")
+	}
+	l.build.drop(m.piece)
+	delete(l.since, m.piece)
+	for _, r := range l.peers {
+		if !l.picker.PeerHas(r.id, m.piece) {
+			l.send(r, wire.Message{ID: wire.Have, Index: uint32(m.piece)})
+		}
+	}
+}
+
+func (l *loop) hashFailed(now time.Time, b *build) {
+	l.wasted += l.picker.PieceSize(b.index)
+	v := b.failed(l.picker.Proven)
+	l.log.Debug("wrong hash", "piece", b.index, "senders", len(b.senders()), "again", v.again, "refetch", len(v.refetch))
+	switch {
+	case len(v.ban) > 0:
+		for _, s := range v.ban {
+			l.ban(now, s, "sent a wrong piece")
+		}
+		l.build.drop(b.index)
+		l.picker.Forget(b.index)
+	case v.again:
+		l.check(b)
+	default:
+		l.picker.Refetch(b.index, v.refetch, v.avoid)
+	}
+}
+
+// ban drops a peer that was proven to send wrong data, and keeps it away.
+func (l *loop) ban(now time.Time, s sender, why string) {
+	l.log.Info("peer banned", "peer", s.addr, "why", why)
+	addr := s.addr
+	if r := l.peers[s.id]; r != nil {
+		if r.listen.IsValid() {
+			addr = r.listen
+		}
+		r.conn.Close(peerFault(why))
+	}
+	l.cands.ban(addr, now)
+}
+
+// trim forgets blocks of pieces that nobody wants any more when they take too
+// much memory.
+func (l *loop) trim() {
+	for l.build.bytes > l.maxBuild {
+		p := l.build.oldest(l.picker.Wanted)
+		if p < 0 {
+			return
+		}
+		l.build.drop(p)
+		l.picker.Forget(p)
+	}
+}
+
+// supply answers a reader that waits for a piece.
+func (l *loop) supply(piece int) Supply {
+	s := Supply{Connected: len(l.peers), LastBlock: l.lastBlock}
+	if l.picker == nil {
+		return s
+	}
+	for _, r := range l.peers {
+		if l.picker.CanDeliver(r.id, piece) {
+			s.Peers++
+		}
+	}
+	return s
+}

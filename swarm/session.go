@@ -1,0 +1,366 @@
+package swarm
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"magnetfs/swarm/lpd"
+	"magnetfs/swarm/metainfo"
+	"magnetfs/swarm/peer"
+	"magnetfs/swarm/picker"
+	"magnetfs/swarm/wire"
+)
+
+// clientVersion is what peers are told we are.
+const clientVersion = "magnetfs"
+
+const (
+	defaultMaxPeers = 60       // per torrent; more only costs memory at the rates of homes
+	defaultMaxBuild = 64 << 20 // bytes
+	maxHalfOpen     = 64       // dials under way, of all torrents
+	maxHandshaking  = 64       // of those that dial us
+)
+
+// Config holds the settings of a session. The zero value is useful.
+type Config struct {
+	// Network is the world; nil for the system's sockets.
+	Network Network
+
+	// Port is where TCP and UDP listen; 0 lets the system choose.
+	Port int
+
+	// MaxPeers bounds the connections of one torrent; 0: 60.
+	MaxPeers int
+
+	// MaxBuild bounds the bytes of unverified blocks that one torrent keeps;
+	// 0: 64 MiB.
+	MaxBuild int64
+
+	// Resolve looks a host name up; nil for the system's resolver.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	// DHT configures the DHT node.
+	DHT DHTConfig
+
+	// LPD overrides the settings of local peer discovery; Port and OnPeer are
+	// set by the session.
+	LPD        lpd.Config
+	DisableLPD bool
+
+	Log *slog.Logger // nil: nothing is logged
+}
+
+// Session owns the sockets and the torrents. All methods may be called from any
+// goroutine.
+type Session struct {
+	network  Network
+	peerID   [20]byte
+	port     uint16
+	maxPeers int
+	maxBuild int64
+	log      *slog.Logger
+	resolve  func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	ctx       context.Context
+	cancel    context.CancelFunc
+	listeners []net.Listener
+	halfOpen  *semaphore.Weighted
+	shaking   *semaphore.Weighted
+	hashers   *workers
+	servers   *workers
+	dht       *dhtNodes   // nil if off
+	lpd       *lpd.Server // nil if off
+	wg        sync.WaitGroup
+
+	mu       sync.Mutex // guards torrents and closed; a leaf
+	torrents map[metainfo.InfoHash]*Torrent
+	closed   bool
+}
+
+// NewSession opens the sockets and starts the discovery of peers. It does not wait
+// for the network.
+func NewSession(cfg Config) (*Session, error) {
+	s := &Session{
+		network:  cfg.Network,
+		maxPeers: cfg.MaxPeers,
+		maxBuild: cfg.MaxBuild,
+		log:      cfg.Log,
+		resolve:  cfg.Resolve,
+		halfOpen: semaphore.NewWeighted(maxHalfOpen),
+		shaking:  semaphore.NewWeighted(maxHandshaking),
+		torrents: map[metainfo.InfoHash]*Torrent{},
+	}
+	if s.network == nil {
+		s.network = systemNetwork{}
+	}
+	if s.maxPeers == 0 {
+		s.maxPeers = defaultMaxPeers
+	}
+	if s.maxBuild == 0 {
+		s.maxBuild = defaultMaxBuild
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.resolve == nil {
+		s.resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	copy(s.peerID[:], "-MF0001-")
+	if _, err := io.ReadFull(rand.Reader, s.peerID[8:]); err != nil {
+		return nil, fmt.Errorf("swarm: peer id: %w", err)
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.open(cfg); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// open opens the sockets: one TCP and one UDP port of the same number, in both
+// families where the host has them.
+func (s *Session) open(cfg Config) error {
+	s.hashers = newWorkers(runtime.GOMAXPROCS(0))
+	s.servers = newWorkers(2)
+	port, packets, err := s.listen(cfg.Port)
+	if err != nil {
+		return err
+	}
+	s.port = port
+	if !cfg.DHT.Disable {
+		if s.dht, err = newDHTNodes(s, cfg.DHT, packets); err != nil {
+			return err
+		}
+	} else {
+		for _, p := range packets {
+			p.Close()
+		}
+	}
+	if !cfg.DisableLPD {
+		c := cfg.LPD
+		c.Port, c.OnPeer, c.Log = int(port), s.lpdPeer, s.log
+		if s.lpd, err = lpd.New(c); err != nil {
+			return fmt.Errorf("swarm: local peer discovery: %w", err)
+		}
+	}
+	for _, l := range s.listeners {
+		s.wg.Go(func() { s.accept(l) })
+	}
+	return nil
+}
+
+// listen opens port, or any that is free for TCP and UDP alike if it is 0. IPv6 is
+// opened where it works.
+func (s *Session) listen(want int) (port uint16, packets []net.PacketConn, err error) {
+	for range 16 {
+		port, packets, err = s.listenOnce(want)
+		if err == nil || want != 0 {
+			break
+		}
+	}
+	return port, packets, err
+}
+
+func (s *Session) listenOnce(want int) (uint16, []net.PacketConn, error) {
+	l4, err := s.network.Listen(s.ctx, "tcp4", fmt.Sprintf("0.0.0.0:%d", want))
+	if err != nil {
+		return 0, nil, fmt.Errorf("swarm: listen: %w", err)
+	}
+	port := netip.MustParseAddrPort(l4.Addr().String()).Port()
+	p4, err := s.network.ListenPacket(s.ctx, "udp4", fmt.Sprintf("0.0.0.0:%d", port))
+	if err != nil {
+		l4.Close()
+		return 0, nil, fmt.Errorf("swarm: listen: %w", err)
+	}
+	s.listeners = append(s.listeners, l4)
+	packets := []net.PacketConn{p4}
+	six := fmt.Sprintf("[::]:%d", port)
+	if l6, err := s.network.Listen(s.ctx, "tcp6", six); err == nil {
+		s.listeners = append(s.listeners, l6)
+	} else {
+		s.log.Debug("no IPv6", "err", err)
+	}
+	if p6, err := s.network.ListenPacket(s.ctx, "udp6", six); err == nil {
+		packets = append(packets, p6)
+	}
+	return port, packets, nil
+}
+
+// Port returns where the session listens.
+func (s *Session) Port() int { return int(s.port) }
+
+// Add joins a torrent's swarm. It does not wait for the network.
+func (s *Session) Add(spec AddSpec) (*Torrent, error) {
+	t := &Torrent{
+		session: s,
+		spec:    spec,
+		inbox:   make(chan event, inboxSize),
+		done:    make(chan struct{}),
+		private: make(chan struct{}),
+	}
+	t.ctx, t.cancel = context.WithCancel(s.ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		t.cancel()
+		return nil, ErrClosed
+	case s.torrents[spec.InfoHash] != nil:
+		t.cancel()
+		return nil, fmt.Errorf("swarm: torrent %v is there already", spec.InfoHash)
+	}
+	s.torrents[spec.InfoHash] = t
+	s.start(t)
+	return t, nil
+}
+
+// start lets a torrent run. The order of its goroutines does not matter: all
+// they do is post events.
+func (s *Session) start(t *Torrent) {
+	now := time.Now()
+	l := &loop{
+		hash:     t.spec.InfoHash,
+		name:     t.spec.Name,
+		peerID:   s.peerID,
+		port:     s.port,
+		dhtPort:  s.dhtPort(),
+		maxPeers: s.maxPeers,
+		maxBuild: s.maxBuild,
+		log:      s.log.With("torrent", t.spec.InfoHash.String()[:8]),
+		do:       t,
+		build:    newAssembly(),
+		peers:    map[picker.PeerID]*remote{},
+		cands:    newCandidates(netip.AddrPort{}),
+		readers:  map[uint64][]Want{},
+		since:    map[int]time.Time{},
+		added:    now,
+		lastWant: now,
+	}
+	if t.spec.Info == nil {
+		l.meta = newMetadata(t.spec.InfoHash)
+	} else {
+		if t.spec.Info.Private {
+			close(t.private)
+		}
+		l.setInfo(now, t.spec.Info)
+		for _, p := range t.spec.Have {
+			l.picker.SetHad(p, true)
+		}
+		l.lastWant = time.Time{} // nobody asked yet
+	}
+	t.finder = newFinder(t, l.log)
+	t.wg.Go(func() { t.run(l) })
+	if len(t.spec.Peers) > 0 {
+		t.AddPeers(t.spec.Peers)
+	}
+	t.finder.start()
+}
+
+// remove forgets a torrent, so that nobody finds it any more.
+func (s *Session) remove(t *Torrent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.torrents[t.spec.InfoHash] == t {
+		delete(s.torrents, t.spec.InfoHash)
+	}
+}
+
+func (s *Session) torrent(hash metainfo.InfoHash) *Torrent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.torrents[hash]
+}
+
+// accept takes connections until the listener is closed.
+func (s *Session) accept(l net.Listener) {
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			s.log.Warn("accept", "err", err)
+			select {
+			case <-time.After(100 * time.Millisecond): // out of descriptors, most likely
+				continue
+			case <-s.ctx.Done():
+				return
+			}
+		}
+		if !s.shaking.TryAcquire(1) {
+			nc.Close()
+			continue
+		}
+		s.wg.Go(func() {
+			defer s.shaking.Release(1)
+			s.welcome(nc)
+		})
+	}
+}
+
+// welcome shakes hands with somebody who dialled us.
+func (s *Session) welcome(nc net.Conn) {
+	var t *Torrent
+	link, err := peer.HandshakeIn(s.ctx, nc, func(theirs wire.Handshake) (peer.Answer, bool) {
+		if t = s.torrent(theirs.InfoHash); t == nil {
+			return peer.Answer{}, false
+		}
+		return peer.Answer{Handshake: t.handshake()}, true
+	})
+	if err != nil {
+		s.log.Debug("incoming", "err", err)
+		return
+	}
+	addr, err := netip.ParseAddrPort(nc.RemoteAddr().String())
+	if err != nil {
+		link.Close()
+		return
+	}
+	t.offer(link, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), false, 0)
+}
+
+// Close leaves all swarms, closes the sockets and returns when nothing of the
+// session is left.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	var ts []*Torrent
+	for _, t := range s.torrents {
+		ts = append(ts, t)
+	}
+	s.mu.Unlock()
+	for _, t := range ts {
+		t.Close()
+	}
+	s.cancel()
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	if s.lpd != nil {
+		s.lpd.Close()
+	}
+	if s.dht != nil {
+		s.dht.close()
+	}
+	s.wg.Wait()
+	if s.hashers != nil {
+		s.hashers.close()
+		s.servers.close()
+	}
+	return nil
+}
+
+func isSelf(err error) bool { return errors.Is(err, peer.ErrSelf) }

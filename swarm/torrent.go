@@ -1,0 +1,290 @@
+package swarm
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"magnetfs/swarm/endpoint"
+	"magnetfs/swarm/metainfo"
+	"magnetfs/swarm/peer"
+	"magnetfs/swarm/picker"
+	"magnetfs/swarm/wire"
+)
+
+const (
+	inboxSize = 512
+	// batch is how many events are handled before their consequences are sent.
+	batch = 256
+)
+
+// Torrent is the handle of a torrent in a session. All methods may be called from
+// any goroutine.
+type Torrent struct {
+	session *Session
+	spec    AddSpec
+	inbox   chan event
+	ctx     context.Context
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when the loop takes no more events
+	wg      sync.WaitGroup
+	private chan struct{} // closed when the info says so
+	finder  *finder
+}
+
+// post hands an event to the loop; false if the torrent is closed.
+func (t *Torrent) post(ev event) bool {
+	select {
+	case t.inbox <- ev:
+		return true
+	case <-t.done:
+		return false
+	}
+}
+
+// run is the torrent's goroutine.
+func (t *Torrent) run(l *loop) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case ev := <-t.inbox:
+			l.handle(t.eventTime(ev), ev)
+			t.drain(l)
+		case <-timer.C:
+		case <-t.ctx.Done():
+			close(t.done)
+			l.close()
+			return
+		}
+		wake := time.Hour
+		if at := l.flush(time.Now()); !at.IsZero() {
+			wake = max(0, time.Until(at))
+		}
+		timer.Reset(wake)
+	}
+}
+
+// drain handles what else is in the inbox, so that its consequences leave
+// together.
+func (t *Torrent) drain(l *loop) {
+	for range batch {
+		select {
+		case ev := <-t.inbox:
+			l.handle(t.eventTime(ev), ev)
+		default:
+			return
+		}
+	}
+}
+
+// eventTime is when the event happened: for what a peer sent, when it was read,
+// not when the loop came to it.
+func (t *Torrent) eventTime(ev event) time.Time {
+	if ev.msg == nil && !ev.peer.At.IsZero() {
+		return ev.peer.At
+	}
+	return time.Now()
+}
+
+// SetWants replaces the whole list of what one reader wants. An empty list drops
+// the reader. Deadlines order the work of all readers of the torrent.
+func (t *Torrent) SetWants(reader uint64, wants []Want) {
+	t.post(event{msg: evWants{reader, wants}})
+}
+
+// Evicted says that the store no longer holds these pieces.
+func (t *Torrent) Evicted(pieces ...int) {
+	t.post(event{msg: evEvicted{pieces}})
+}
+
+// AddPeers adds addresses given by the user, host:port. Names are resolved.
+func (t *Torrent) AddPeers(hostports []string) {
+	t.wg.Go(func() { t.resolvePeers(hostports) })
+}
+
+// AddTrackers adds trackers, by tier.
+func (t *Torrent) AddTrackers(tiers [][]string) { t.finder.addTrackers(tiers) }
+
+// Supply tells from whom a piece can be expected.
+func (t *Torrent) Supply(piece int) Supply {
+	reply := make(chan Supply, 1)
+	if !t.post(event{msg: evSupply{piece, reply}}) {
+		return Supply{}
+	}
+	select {
+	case s := <-reply:
+		return s
+	case <-t.done:
+		return Supply{}
+	}
+}
+
+// Status returns a snapshot.
+func (t *Torrent) Status() Status {
+	reply := make(chan Status, 1)
+	closed := Status{InfoHash: t.spec.InfoHash, Name: t.spec.Name, State: StateClosed}
+	if !t.post(event{msg: evStatus{reply}}) {
+		return closed
+	}
+	select {
+	case s := <-reply:
+		s.Sources = t.finder.rows(s)
+		return s
+	case <-t.done:
+		return closed
+	}
+}
+
+// Close leaves the swarm and returns when nothing of the torrent is left.
+func (t *Torrent) Close() {
+	t.session.remove(t)
+	t.cancel()
+	t.wg.Wait()
+}
+
+func (t *Torrent) resolvePeers(hostports []string) {
+	var addrs []netip.AddrPort
+	for _, hp := range hostports {
+		if a, err := netip.ParseAddrPort(hp); err == nil {
+			addrs = append(addrs, a)
+			continue
+		}
+		host, port, err := net.SplitHostPort(hp)
+		if err != nil {
+			continue
+		}
+		p, err := net.LookupPort("tcp", port)
+		if err != nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(t.ctx, dialTimeout)
+		ips, err := t.session.resolve(ctx, host)
+		cancel()
+		if err != nil {
+			t.session.log.Info("peer of the magnet", "host", host, "err", err)
+			continue
+		}
+		for _, ip := range ips {
+			addrs = append(addrs, netip.AddrPortFrom(ip.Unmap(), uint16(p)))
+		}
+	}
+	if len(addrs) > 0 {
+		t.post(event{msg: evCandidates{addrs: addrs, source: endpoint.FromMagnet}})
+	}
+}
+
+// connInbox delivers the events of one connection.
+type connInbox struct {
+	t  *Torrent
+	id picker.PeerID
+}
+
+func (in connInbox) Post(ev peer.Event) bool {
+	return in.t.post(event{from: in.id, peer: ev})
+}
+
+// offer hands a connection whose handshakes are done to the loop.
+func (t *Torrent) offer(link *peer.Link, addr netip.AddrPort, outgoing bool, roundTrip time.Duration) {
+	ok := t.post(event{msg: evConnected{
+		start: func(id picker.PeerID) conn {
+			c := peer.New(link, peer.Config{ManualFlush: true})
+			c.Start(connInbox{t, id})
+			t.wg.Go(c.Wait)
+			return c
+		},
+		abandon:   func() { link.Close() },
+		hs:        link.Theirs,
+		addr:      addr,
+		outgoing:  outgoing,
+		roundTrip: roundTrip,
+	}})
+	if !ok {
+		link.Close()
+	}
+}
+
+// handshake is what we say in this torrent.
+func (t *Torrent) handshake() wire.Handshake {
+	dht := t.session.dhtPort() != 0
+	select {
+	case <-t.private:
+		dht = false
+	default:
+	}
+	return wire.Handshake{Reserved: wire.NewReserved(dht), InfoHash: t.spec.InfoHash, PeerID: t.session.peerID}
+}
+
+// The effects of the loop.
+
+func (t *Torrent) dial(addr netip.AddrPort) {
+	t.wg.Go(func() {
+		if err := t.connect(addr); err != nil {
+			self := isSelf(err)
+			t.post(event{msg: evDialFailed{addr: addr, self: self, err: err}})
+		}
+	})
+}
+
+func (t *Torrent) connect(addr netip.AddrPort) error {
+	ctx, cancel := context.WithTimeout(t.ctx, dialTimeout)
+	defer cancel()
+	if err := t.session.halfOpen.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer t.session.halfOpen.Release(1)
+	began := time.Now()
+	nc, err := t.session.network.Dial(ctx, "tcp", addr.String())
+	if err != nil {
+		return err
+	}
+	roundTrip := time.Since(began)
+	link, err := peer.HandshakeOut(ctx, nc, t.handshake(), nil)
+	if err != nil {
+		return err
+	}
+	t.offer(link, addr, true, roundTrip)
+	return nil
+}
+
+func (t *Torrent) hash(j hashJob) {
+	t.session.hashers.submit(func() {
+		data := j.run()
+		// The loop first: if the store drops the piece at once, its word of
+		// that must come second.
+		if t.post(event{msg: evHashed{j.piece, data != nil}}) && data != nil {
+			t.spec.Store.PieceVerified(j.piece, data)
+		}
+	})
+}
+
+func (t *Torrent) serve(id picker.PeerID, c conn, fast bool, m wire.Message) {
+	t.session.servers.submit(func() {
+		sent := 0
+		data, err := t.spec.Store.ReadPiece(int(m.Index))
+		end := int64(m.Begin) + int64(m.Length)
+		if err == nil && end <= int64(len(data)) {
+			sent = int(m.Length)
+			c.SendPiece(m.Index, m.Begin, data[m.Begin:end], nil)
+		} else if fast {
+			c.Send(wire.Message{ID: wire.Reject, Index: m.Index, Begin: m.Begin, Length: m.Length})
+		}
+		c.Flush()
+		t.post(event{msg: evServed{id: id, sent: sent}})
+	})
+}
+
+func (t *Torrent) gotInfo(info *metainfo.Info) {
+	if info.Private {
+		close(t.private)
+	}
+	if t.spec.OnInfo != nil {
+		t.wg.Go(func() { t.spec.OnInfo(info) })
+	}
+}
+
+func (t *Torrent) dhtNode(addr netip.AddrPort) { t.session.addNode(addr) }
+
+func (t *Torrent) seenAs(ip, informant netip.Addr) { t.session.seenAs(ip, informant) }
