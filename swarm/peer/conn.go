@@ -41,11 +41,11 @@ type Conn struct {
 	buffered atomic.Int64 // bytes queued or being written
 	written  atomic.Int64 // bytes written
 
-	mu      sync.Mutex // guards what follows; a leaf
-	queue   queue
-	closed  bool
-	err     error // why closed
-	inbox   Inbox // nil before Start
+	mu     sync.Mutex // guards what follows; a leaf
+	queue  queue
+	closed bool
+	err    error // why closed
+	inbox  Inbox // nil before Start
 }
 
 // New returns a connection over l, which must not be used any more. Nothing happens before Start.
@@ -97,11 +97,11 @@ func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 // LocalAddr returns our address as the stream knows it.
 func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 
-// Read returns the number of bytes received after the handshake and those that came with it, of all kinds.
-func (c *Conn) Read() int64 { return c.src.bytes.Load() }
+// BytesRead returns the number of bytes received after the handshake and those that came with it, of all kinds.
+func (c *Conn) BytesRead() int64 { return c.src.bytes.Load() }
 
-// Written returns the number of bytes sent after the handshake, of all kinds.
-func (c *Conn) Written() int64 { return c.written.Load() }
+// BytesWritten returns the number of bytes sent after the handshake, of all kinds.
+func (c *Conn) BytesWritten() int64 { return c.written.Load() }
 
 // Buffered returns the number of bytes given to Send and SendPiece that are not written yet.
 func (c *Conn) Buffered() int { return int(c.buffered.Load()) }

@@ -204,6 +204,10 @@ func (w *writer) writePlain() error {
 	if err := w.conn.nc.SetWriteDeadline(time.Now().Add(w.conn.cfg.StallTimeout)); err != nil {
 		return err
 	}
+	if len(buf) == 0 { // only the end of a piece without data
+		w.freed = freed
+		return nil
+	}
 	if _, err := w.conn.nc.Write(buf); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = ErrStalled
