@@ -264,7 +264,7 @@ func (s *Session) start(t *Torrent) {
 	t.finder = newFinder(t, l.log)
 	t.wg.Go(func() { t.run(l) })
 	if len(t.spec.Peers) > 0 {
-		t.AddPeers(t.spec.Peers)
+		t.wg.Go(func() { t.resolvePeers(t.spec.Peers) })
 	}
 	t.finder.start()
 }
@@ -275,6 +275,15 @@ func (s *Session) remove(t *Torrent) {
 	defer s.mu.Unlock()
 	if s.torrents[t.spec.InfoHash] == t {
 		delete(s.torrents, t.spec.InfoHash)
+	}
+}
+
+// goes runs f as one of the torrent's goroutines unless the torrent is closed.
+func (s *Session) goes(t *Torrent, f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.torrents[t.spec.InfoHash] == t {
+		t.wg.Go(f)
 	}
 }
 

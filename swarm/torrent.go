@@ -102,7 +102,7 @@ func (t *Torrent) Evicted(pieces ...int) {
 
 // AddPeers adds addresses given by the user, host:port. Names are resolved.
 func (t *Torrent) AddPeers(hostports []string) {
-	t.wg.Go(func() { t.resolvePeers(hostports) })
+	t.session.goes(t, func() { t.resolvePeers(hostports) })
 }
 
 // AddTrackers adds trackers, by tier.
@@ -186,24 +186,27 @@ func (in connInbox) Post(ev peer.Event) bool {
 	return in.t.post(event{from: in.id, peer: ev})
 }
 
-// offer hands a connection whose handshakes are done to the loop.
+// offer hands a connection whose handshakes are done to the loop. Should the
+// torrent be closed before the loop takes it, it is closed as well.
 func (t *Torrent) offer(link *peer.Link, addr netip.AddrPort, outgoing bool, roundTrip time.Duration) {
-	ok := t.post(event{msg: evConnected{
+	taken := context.AfterFunc(t.ctx, func() { link.Close() })
+	t.post(event{msg: evConnected{
 		start: func(id picker.PeerID) conn {
+			taken()
 			c := peer.New(link, peer.Config{ManualFlush: true})
 			c.Start(connInbox{t, id})
 			t.wg.Go(c.Wait)
 			return c
 		},
-		abandon:   func() { link.Close() },
+		abandon: func() {
+			taken()
+			link.Close()
+		},
 		hs:        link.Theirs,
 		addr:      addr,
 		outgoing:  outgoing,
 		roundTrip: roundTrip,
 	}})
-	if !ok {
-		link.Close()
-	}
 }
 
 // handshake is what we say in this torrent.

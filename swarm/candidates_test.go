@@ -1,0 +1,89 @@
+package swarm
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"magnetfs/swarm/endpoint"
+)
+
+func TestCandidatesOrder(t *testing.T) {
+	now := metadataEpoch
+	c := newCandidates(netip.AddrPort{})
+	lan, pex, dht, typed := ap("192.168.1.9:1"), ap("198.51.100.1:1"), ap("198.51.100.2:1"), ap("198.51.100.3:1")
+	c.add(pex, endpoint.FromPEX, now)
+	c.add(dht, endpoint.FromDHT, now)
+	c.add(typed, endpoint.FromMagnet, now)
+	c.add(lan, endpoint.FromLPD, now)
+	for i, want := range []netip.AddrPort{lan, typed, dht, pex} {
+		d := c.next(now)
+		if d == nil || d.addr != want {
+			t.Fatalf("%d: got %v, want %v", i, d, want)
+		}
+	}
+	if d := c.next(now); d != nil {
+		t.Errorf("%v twice", d.addr)
+	}
+}
+
+func TestCandidatesFailures(t *testing.T) {
+	now := metadataEpoch
+	c := newCandidates(netip.AddrPort{})
+	a := ap("198.51.100.1:1")
+	c.add(a, endpoint.FromDHT, now)
+	for i := range maxFailures {
+		d := c.next(now)
+		if d == nil {
+			t.Fatalf("try %d: nothing", i)
+		}
+		c.ended(a, false, now)
+		if i < maxFailures-1 && c.next(now) != nil {
+			t.Fatalf("try %d: again at once", i)
+		}
+		now = now.Add(time.Hour)
+	}
+	if len(c.list) != 0 {
+		t.Error("not forgotten")
+	}
+}
+
+func TestCandidatesBanAndSelf(t *testing.T) {
+	now := metadataEpoch
+	c := newCandidates(netip.AddrPort{})
+	bad, me, local := ap("198.51.100.1:1"), ap("198.51.100.2:1"), ap("127.0.0.1:1")
+	for _, a := range []netip.AddrPort{bad, me, local, ap("127.0.0.1:2")} {
+		c.add(a, endpoint.FromMagnet, now)
+	}
+	c.ban(bad, now)
+	c.itself(me)
+	c.ban(local, now)
+	if c.add(ap("198.51.100.1:77"), endpoint.FromTracker, now) {
+		t.Error("another port of a banned address")
+	}
+	if c.add(me, endpoint.FromTracker, now) {
+		t.Error("own address")
+	}
+	if d := c.next(now); d == nil || d.addr != ap("127.0.0.1:2") {
+		t.Errorf("got %v; on loopback only the port is banned", d)
+	}
+	if !c.add(bad, endpoint.FromDHT, now.Add(banTime)) {
+		t.Error("banned for ever")
+	}
+}
+
+func TestCandidatesBounded(t *testing.T) {
+	c := newCandidates(netip.AddrPort{})
+	for i := range 2 * maxPerSource {
+		c.add(ap(fmt.Sprintf("198.51.%d.%d:1", i/250, i%250+1)), endpoint.FromPEX, metadataEpoch)
+	}
+	if len(c.list) != maxPerSource {
+		t.Errorf("%d candidates of one source, want %d", len(c.list), maxPerSource)
+	}
+	if !c.add(ap("203.0.113.1:1"), endpoint.FromTracker, metadataEpoch) {
+		t.Error("another source is shut out")
+	}
+}
+
+func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
