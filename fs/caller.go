@@ -1,0 +1,142 @@
+package fs
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// LOOKUP does not tell whether a component is the last one of the path, nor which
+// system call it serves. For the rare names where the right answer depends on it
+// (magnets with slashes, a hash that was never typed) the calling thread is asked:
+// its command line, which is public, and the path argument of the system call it
+// sleeps in, which needs the right to trace it (same user, no Yama). If neither
+// can be read the answer is a guess.
+
+// procs reads what the kernel tells about other threads. The value is the mount
+// point of procfs, "/proc".
+type procs string
+
+// file returns a file of a thread. tid is a thread id in our own pid namespace; 0
+// means that the kernel could not name the caller.
+func (p procs) file(tid uint32, name string) string {
+	return filepath.Join(string(p), strconv.FormatUint(uint64(tid), 10), name)
+}
+
+const (
+	maxCmdline = 1 << 20 // bytes of arguments looked at
+	pathMax    = 4096    // PATH_MAX of Linux
+)
+
+// ahead tells what follows the walk in the caller's own words.
+func (p procs) ahead(tid uint32, walk []string) ahead {
+	if tid == 0 {
+		return unknown
+	}
+	if a := p.aheadInArguments(tid, walk); a != unknown {
+		return a
+	}
+	a := p.aheadInSyscall(tid, walk)
+	if a == last && endsInScheme(walk[len(walk)-1]) {
+		// mkdir -p and os.makedirs make one directory after the other: nobody
+		// means a magnet that ends in "udp:".
+		return more
+	}
+	return a
+}
+
+// aheadInArguments finds the walk in the command line. Arguments that contradict
+// each other tell nothing.
+func (p procs) aheadInArguments(tid uint32, walk []string) ahead {
+	raw := readUpTo(p.file(tid, "cmdline"), maxCmdline)
+	found := unknown
+	for arg := range bytes.SplitSeq(raw, []byte{0}) {
+		a := aheadIn(components(string(arg)), walk)
+		if a == unknown {
+			continue
+		}
+		if found != unknown && found != a {
+			return unknown
+		}
+		found = a
+	}
+	return found
+}
+
+// aheadInSyscall finds the walk in the path argument of the system call that the
+// thread sleeps in: the first argument (mkdir, stat) or the second (mkdirat,
+// newfstatat, openat).
+func (p procs) aheadInSyscall(tid uint32, walk []string) ahead {
+	_, args := p.syscall(tid)
+	if len(args) < 2 {
+		return unknown
+	}
+	mem, err := os.Open(p.file(tid, "mem"))
+	if err != nil {
+		return unknown
+	}
+	defer mem.Close()
+	var paths [][]string
+	for _, addr := range args[:2] {
+		buf := make([]byte, pathMax)
+		n, _ := mem.ReadAt(buf, int64(addr)) // a wrong address reads nothing
+		if end := bytes.IndexByte(buf[:n], 0); end > 0 {
+			paths = append(paths, components(string(buf[:end])))
+		}
+	}
+	for _, match := range []func(path, walk []string) ahead{aheadIn, aheadAtTail} {
+		for _, path := range paths {
+			if a := match(path, walk); a != unknown {
+				return a
+			}
+		}
+	}
+	return unknown
+}
+
+// syscall returns number and arguments of the system call that a thread sleeps
+// in; nr is -1 if that is unknown.
+func (p procs) syscall(tid uint32) (nr int, args []uint64) {
+	fields := strings.Fields(string(readUpTo(p.file(tid, "syscall"), 1024)))
+	if len(fields) < 3 {
+		return -1, nil // "running", or not allowed
+	}
+	nr, err := strconv.Atoi(fields[0])
+	if err != nil {
+		return -1, nil
+	}
+	for _, f := range fields[1:min(len(fields), 7)] {
+		v, err := strconv.ParseUint(f, 0, 64)
+		if err != nil || int64(v) < 0 {
+			v = 0
+		}
+		args = append(args, v)
+	}
+	return nr, args
+}
+
+// makesDirectory tells whether the caller is about to make a directory.
+func (p procs) makesDirectory(tid uint32) bool {
+	if tid == 0 {
+		return false
+	}
+	if nr, _ := p.syscall(tid); nr >= 0 {
+		return nr == unix.SYS_MKDIRAT || slices.Contains(mkdirSyscalls, nr)
+	}
+	return strings.TrimSpace(string(readUpTo(p.file(tid, "comm"), 64))) == "mkdir"
+}
+
+// readUpTo returns at most n bytes of a file, nothing if it cannot be read.
+func readUpTo(name string, n int64) []byte {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	return readAll(f, n)
+}

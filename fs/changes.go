@@ -1,0 +1,107 @@
+package fs
+
+import (
+	"sync"
+	"time"
+
+	"magnetfs/fetch"
+)
+
+// changeQueue takes the library's changes to the goroutine that tells the kernel.
+// A notification can block until a call that we are just handling is answered, so
+// the library's own goroutine must not send it.
+type changeQueue struct {
+	mu     sync.Mutex
+	filled *sync.Cond
+	list   []fetch.Change // guarded by mu
+	closed bool           // guarded by mu
+	at     time.Time      // guarded by mu; of the last change of the root
+}
+
+func newChangeQueue() *changeQueue {
+	q := &changeQueue{}
+	q.filled = sync.NewCond(&q.mu)
+	return q
+}
+
+// add is called by the library. After close it does nothing.
+func (q *changeQueue) add(c fetch.Change) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return
+	}
+	q.at = time.Now()
+	q.list = append(q.list, c)
+	q.filled.Signal()
+}
+
+// take waits for changes; ok is false after close.
+func (q *changeQueue) take() (list []fetch.Change, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.list) == 0 && !q.closed {
+		q.filled.Wait()
+	}
+	list, q.list = q.list, nil
+	return list, !q.closed
+}
+
+func (q *changeQueue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.filled.Broadcast()
+}
+
+// last is when the root changed last, or start.
+func (q *changeQueue) last(start time.Time) time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.at.After(start) {
+		return q.at
+	}
+	return start
+}
+
+// notifyChanges tells the kernel what it holds that is no longer true. It runs in
+// a goroutine of its own, holds no lock, and ends when the queue is closed: a
+// notification never outlasts the connection.
+func (m *mount) notifyChanges() {
+	for {
+		list, ok := m.changes.take()
+		if !ok {
+			return
+		}
+		for _, c := range list {
+			m.notify(c)
+		}
+	}
+}
+
+func (m *mount) notify(c fetch.Change) {
+	switch c.Kind {
+	case fetch.Renamed:
+		// The kernel's entry of the old name stays good: it leads to the same
+		// folder, and moves by itself when the new name is looked up.
+		if f := m.folder(c.Torrent); f != nil {
+			f.renamed(c.Old)
+		}
+	case fetch.Ready:
+		for name, child := range m.root.Children() {
+			if d, ok := child.Operations().(*dirNode); ok && d.f.t == c.Torrent {
+				m.log.Debug("metadata is there", "folder", name)
+				_ = child.NotifyContent(-1, 0) // attributes only
+			}
+		}
+	case fetch.Removed:
+		m.folders.forget(c.Torrent)
+		for name, child := range m.root.Children() {
+			if d, ok := child.Operations().(*dirNode); ok && d.f.t == c.Torrent {
+				if m.root.NotifyDelete(name, child) != 0 {
+					_ = m.root.NotifyEntry(name)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package fs
+
+import (
+	"sync"
+
+	"magnetfs/fetch"
+)
+
+// folder is what this mount knows of one torrent.
+//
+// The same folder can be reached by several names: its own, and every spelling
+// that was typed. A directory must have one parent and one name in the kernel's
+// view (it would move it about otherwise), so each typed spelling gets a view of
+// its own: another node with the same inode number, told apart by its generation.
+// Files are shared by all views.
+type folder struct {
+	m   *mount
+	t   *fetch.Torrent
+	gen uint64 // of the main view and of the files
+
+	mu     sync.Mutex
+	views  map[string]uint64    // guarded by mu; generation by spelling
+	former map[string]bool      // guarded by mu; names that the folder had before
+	hidden map[*fetch.Node]bool // guarded by mu; removed by unlink or rmdir
+}
+
+// folders are the known folders.
+type folders struct {
+	mu  sync.Mutex
+	all map[*fetch.Torrent]*folder // guarded by mu
+	gen uint64                     // guarded by mu; last generation handed out
+}
+
+// folder returns the folder of a torrent, nil if the torrent was removed.
+func (m *mount) folder(t *fetch.Torrent) *folder {
+	select {
+	case <-t.Removed():
+		return nil
+	default:
+	}
+	fs := &m.folders
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := fs.all[t]
+	if f == nil {
+		if fs.all == nil {
+			fs.all = map[*fetch.Torrent]*folder{}
+		}
+		fs.gen++
+		f = &folder{m: m, t: t, gen: fs.gen,
+			views: map[string]uint64{}, former: map[string]bool{}, hidden: map[*fetch.Node]bool{}}
+		fs.all[t] = f
+	}
+	return f
+}
+
+// forget drops the folder of a removed torrent.
+func (fs *folders) forget(t *fetch.Torrent) *folder {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := fs.all[t]
+	delete(fs.all, t)
+	return f
+}
+
+// nextGen returns a generation that no node had before.
+func (fs *folders) nextGen() uint64 {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.gen++
+	return fs.gen
+}
+
+// view returns the generation under which a name shows the folder. The folder's
+// own name and those it had before are the main view; typed spellings, and the
+// hash, have their own.
+func (f *folder) view(name string) uint64 {
+	own := name == f.t.Name() || name != f.t.HashString() && !f.t.TypedAs(name)
+	f.mu.Lock()
+	own = own || f.former[name]
+	gen := f.views[name]
+	f.mu.Unlock()
+	if own {
+		return f.gen
+	}
+	if gen != 0 {
+		return gen
+	}
+	gen = f.m.folders.nextGen()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.views[name] == 0 {
+		f.views[name] = gen
+	}
+	return f.views[name]
+}
+
+// renamed remembers a name that the folder had.
+func (f *folder) renamed(old string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.former[old] = true
+}
+
+// hide removes a node from sight.
+func (f *folder) hide(n *fetch.Node) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hidden[n] = true
+}
+
+// visible returns those children of a folder that were not removed.
+func (f *folder) visible(n *fetch.Node) []*fetch.Node {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.hidden) == 0 {
+		return n.Children
+	}
+	var out []*fetch.Node
+	for _, c := range n.Children {
+		if !f.hidden[c] {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// child returns the entry of a name, nil if there is none or it was removed.
+func (f *folder) child(n *fetch.Node, name string) *fetch.Node {
+	c := n.Child(name)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c == nil || f.hidden[c] {
+		return nil
+	}
+	return c
+}

@@ -1,0 +1,143 @@
+package fs
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"magnetfs/fetch"
+)
+
+// rootNode is the folder that is mounted: it lists the torrents, takes new ones by
+// mkdir and .torrent files by create, and removes them by rmdir.
+type rootNode struct {
+	node
+}
+
+var (
+	_ fusefs.NodeLookuper       = (*rootNode)(nil)
+	_ fusefs.NodeOpendirHandler = (*rootNode)(nil)
+	_ fusefs.NodeGetattrer      = (*rootNode)(nil)
+	_ fusefs.NodeMkdirer        = (*rootNode)(nil)
+	_ fusefs.NodeRmdirer        = (*rootNode)(nil)
+)
+
+// Getattr implements fusefs.NodeGetattrer. The root is writable: mkdir works.
+func (r *rootNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	r.m.fill(&out.Attr, fuse.S_IFDIR|0o755, r.m.changes.last(r.m.started))
+	out.SetTimeout(growingValid)
+	return 0
+}
+
+// Lookup implements fusefs.NodeLookuper. It never waits for the network.
+func (r *rootNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	m := r.m
+	if name == controlName {
+		return m.controlRoot(ctx, &r.Inode, out)
+	}
+	if u := m.uploads.get(name); u != nil {
+		return m.uploadInode(ctx, &r.Inode, u, out)
+	}
+	if isMagnetStart(name) {
+		return m.walk(ctx, &r.Inode, name, out)
+	}
+	t := m.lib.Lookup(name)
+	if t == nil {
+		return nil, syscall.ENOENT
+	}
+	if name != t.Name() && name == t.HashString() && !t.TypedAs(name) && m.procs.makesDirectory(callerOf(ctx)) {
+		// The hash names every torrent, typed or not, but mkdir of a spelling
+		// that was never typed is to succeed.
+		return nil, syscall.ENOENT
+	}
+	return m.folderInode(ctx, &r.Inode, t, name, out)
+}
+
+// folderInode answers a lookup with the folder of a torrent.
+func (m *mount) folderInode(ctx context.Context, parent *fusefs.Inode, t *fetch.Torrent, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	f := m.folder(t)
+	if f == nil {
+		return nil, syscall.ENOENT
+	}
+	view := f.view(name)
+	d := &dirNode{node: node{m: m}, f: f, view: view}
+	if view != f.gen {
+		d.spelling = name
+	}
+	valid := time.Duration(notValid)
+	if view == f.gen {
+		valid = longValid
+	}
+	out.SetEntryTimeout(valid)
+	out.SetAttrTimeout(f.fillRoot(&out.Attr))
+	return parent.NewInode(ctx, d, fusefs.StableAttr{Mode: fuse.S_IFDIR, Ino: out.Attr.Ino, Gen: view}), 0
+}
+
+// Mkdir implements fusefs.NodeMkdirer: the name is a magnet or a hash.
+func (r *rootNode) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	return r.m.add(ctx, &r.Inode, name, out)
+}
+
+// add adds what was typed and answers with its folder.
+func (m *mount) add(ctx context.Context, parent *fusefs.Inode, text string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if t := m.lib.Lookup(text); t != nil && (t.Name() == text || t.TypedAs(text)) {
+		return nil, syscall.EEXIST
+	}
+	t, _, err := m.lib.Add(text)
+	if err != nil {
+		return nil, m.errno("mkdir", err)
+	}
+	m.aliases.add(text)
+	return m.folderInode(ctx, parent, t, text, out)
+}
+
+// Rmdir implements fusefs.NodeRmdirer: it removes a torrent, by any of its names.
+func (r *rootNode) Rmdir(_ context.Context, name string) syscall.Errno {
+	if name == controlName {
+		return syscall.EROFS
+	}
+	t := r.m.lib.Lookup(name)
+	if t == nil {
+		return syscall.ENOENT
+	}
+	return r.m.errno("rmdir", r.m.lib.Remove(t))
+}
+
+// OpendirHandle implements fusefs.NodeOpendirHandler.
+func (r *rootNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	return &listing{self: 1, parent: 1, entries: r.entries}, 0, 0
+}
+
+func (r *rootNode) entries(context.Context) ([]fuse.DirEntry, syscall.Errno) {
+	torrents := r.m.lib.Torrents()
+	out := make([]fuse.DirEntry, 0, len(torrents))
+	for _, t := range torrents {
+		out = append(out, fuse.DirEntry{Name: t.Name(), Mode: fuse.S_IFDIR, Ino: inodeNumber(t.ID(), "")})
+	}
+	return slices.Clip(out), 0
+}
+
+// statfs answers df: the budget of the cache and its use.
+func (m *mount) statfs(out *fuse.StatfsOut) {
+	out.Bsize, out.Frsize = ioSize, ioSize
+	out.NameLen = m.nameMax
+	if m.cfg.Space != nil {
+		budget, used := m.cfg.Space()
+		out.Blocks = uint64(max(budget, 0)) / ioSize
+		out.Bfree = uint64(max(budget-used, 0)) / ioSize
+		out.Bavail = out.Bfree
+	}
+	out.Files = uint64(len(m.lib.Torrents()))
+}
+
+// callerOf returns the thread id of the caller, 0 if unknown.
+func callerOf(ctx context.Context) uint32 {
+	if c, ok := fuse.FromContext(ctx); ok {
+		return c.Pid
+	}
+	return 0
+}
