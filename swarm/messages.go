@@ -289,6 +289,7 @@ func (l *loop) replay(now time.Time, r *remote) {
 	e := r.early
 	r.early = early{}
 	l.picker.AddPeer(r.id, l.reqq(r), r.roundTrip, now)
+	l.vouch(r)
 	switch {
 	case e.all:
 		l.announced(now, r, wire.Message{ID: wire.HaveAll})
@@ -303,6 +304,14 @@ func (l *loop) replay(now time.Time, r *remote) {
 	}
 	l.picker.SetChoking(r.id, r.peerChoking, r.fast())
 	l.setInterest(r, now)
+}
+
+// vouch speaks for a peer that knows how long the info is: most that only pretend
+// to have the torrent do not.
+func (l *loop) vouch(r *remote) {
+	if r.ext.MetadataSize == len(l.info.Raw) {
+		l.picker.Vouch(r.id)
+	}
 }
 
 func (l *loop) reqq(r *remote) int {
@@ -366,6 +375,7 @@ func (l *loop) extHandshake(now time.Time, r *remote, data []byte) {
 	}
 	if l.picker != nil {
 		l.picker.SetMaxQueue(r.id, l.reqq(r))
+		l.vouch(r)
 	}
 	if ip := r.ext.YourIP; ip.IsValid() {
 		l.do.seenAs(ip, r.addr.Addr())

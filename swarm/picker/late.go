@@ -29,6 +29,10 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 		return out, snubbed
 	}
 	cands, _ := p.candidates(now)
+	prior := p.prior()
+	for _, pr := range p.order {
+		pr.forecast(prior, now)
+	}
 	for _, w := range p.wants {
 		if !w.Blocked && w.Deadline.Sub(now) > soon {
 			break
@@ -43,8 +47,15 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 				continue
 			}
 			expected, late := bl.expected(now)
-			if !late || !w.Blocked && expected.Before(w.Deadline) {
+			margin := time.Duration(0)
+			switch {
+			case !w.Blocked && (!late || expected.Before(w.Deadline)):
 				continue
+			case !late:
+				// Not late, but the estimate has changed since it was sent,
+				// or the others are done: worth a second request only if it
+				// saves something.
+				margin = max(lateGrace, expected.Sub(now)/4)
 			}
 			b := Block{w.Piece, i}
 			c := p.soonest(cands, pp, b, w.Blocked, now)
@@ -52,7 +63,7 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 				continue
 			}
 			size := p.BlockLen(b)
-			if !c.arrival(size).Before(expected) {
+			if !c.arrival(size).Add(margin).Before(expected) {
 				continue
 			}
 			c.at = c.arrival(size)
@@ -76,16 +87,11 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 func (b *block) expected(now time.Time) (at time.Time, late bool) {
 	late = true
 	for i, r := range b.reqs {
-		t := r.due
-		by := now.Sub(t)
-		if by < max(lateGrace, r.due.Sub(r.sent)/4) {
+		if now.Sub(r.due) < max(lateGrace, r.due.Sub(r.sent)/4) {
 			late = false
 		}
-		if by > 0 {
-			t = now.Add(by)
-		}
-		if i == 0 || t.Before(at) {
-			at = t
+		if i == 0 || r.expect.Before(at) {
+			at = r.expect
 		}
 	}
 	return at, late

@@ -19,8 +19,8 @@ const (
 	// to before one of them was verified: wrong blocks then spoil little, and
 	// the blame stays clear.
 	unverifiedPieces = 2
-	// unprovenPenalty is added to the expected arrival of an unproven peer when
-	// a read waits for the piece and a proven peer has it.
+	// unprovenPenalty is added to the expected arrival of a peer of which nothing
+	// is known when a read waits for the piece and a better known peer has it.
 	unprovenPenalty = time.Second
 	// maxOwed bounds the requests of a peer that were given up unanswered.
 	maxOwed = 128
@@ -37,6 +37,7 @@ type peer struct {
 	choking bool // the peer chokes us
 	fast    map[int]bool
 	proven  bool         // delivered data whose hash was right
+	vouched bool         // something speaks for it, though it has not delivered yet
 	doubt   map[int]bool // unfinished wanted pieces that it contributed to while unproven
 	snubbed bool
 	// snubbedAt is when it was snubbed last; snubs counts in a row.
@@ -56,7 +57,8 @@ type request struct {
 	peer      *peer
 	block     Block
 	size      int
-	sent, due time.Time
+	sent, due time.Time // due: when it was expected to arrive, at the time it was sent
+	expect    time.Time // when it is expected now; see forecast
 	cancelled bool
 }
 
@@ -117,6 +119,22 @@ func (p *peer) settle(prior float64, now time.Time) {
 	t := now.Add(seconds(float64(p.outstanding) / rate))
 	newest := p.queue[n-1]
 	p.link.busyUntil = later(t, newest.sent.Add(p.link.roundTrip()).Add(seconds(float64(newest.size)/rate)))
+}
+
+// forecast brings up to date when each open request is expected, by its place in
+// the queue and the rate measured since it was sent. What is overdue is expected
+// to take as long again as it is late already.
+func (p *peer) forecast(prior float64, now time.Time) {
+	rate := p.link.rate(prior)
+	at := p.link.last
+	for _, r := range p.queue {
+		at = later(at, r.sent.Add(p.link.roundTrip())).Add(seconds(float64(r.size) / rate))
+		at = later(at, now)
+		r.expect = at
+		if by := now.Sub(r.due); by > 0 {
+			r.expect = later(at, now.Add(by))
+		}
+	}
 }
 
 // drop takes r off the books.

@@ -118,14 +118,14 @@ func (p *Picker) soonest(cands []candidate, pp *partial, b Block, blocked bool, 
 	var best, avoided *candidate
 	var bestAt, avoidedAt time.Time
 	size := p.BlockLen(b)
-	provenHas := blocked && p.provenHas(cands, b.Piece)
+	penalty := blocked && p.trustedHas(cands, b.Piece)
 	for i := range cands {
 		c := &cands[i]
 		if !c.canAsk(b.Piece) || !c.mayTouch(b.Piece) || c.snubbed && (blocked || c.room == 0) || c.find(b) != nil {
 			continue
 		}
 		at := c.arrival(size)
-		if provenHas && !c.proven {
+		if penalty && !c.proven && !c.vouched {
 			at = at.Add(unprovenPenalty)
 		}
 		if pp.blocks[b.Index].avoids(c.id) {
@@ -158,9 +158,9 @@ func (p *Picker) lastResort(cands []candidate, b Block) *candidate {
 	return nil
 }
 
-func (p *Picker) provenHas(cands []candidate, piece int) bool {
+func (p *Picker) trustedHas(cands []candidate, piece int) bool {
 	for i := range cands {
-		if c := &cands[i]; c.proven && !c.snubbed && c.canAsk(piece) {
+		if c := &cands[i]; (c.proven || c.vouched) && !c.snubbed && c.canAsk(piece) {
 			return true
 		}
 	}

@@ -189,6 +189,13 @@ func (p *Picker) Prove(id PeerID) {
 	}
 }
 
+// Vouch notes that something speaks for the peer, short of verified data.
+func (p *Picker) Vouch(id PeerID) {
+	if pr := p.peers[id]; pr != nil {
+		pr.vouched = true
+	}
+}
+
 // Proven says whether the peer delivered verified data.
 func (p *Picker) Proven(id PeerID) bool {
 	pr := p.peers[id]
