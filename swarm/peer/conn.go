@@ -59,6 +59,8 @@ func New(l *Link, cfg Config) *Conn {
 		wake:     make(chan struct{}, 1),
 		finished: make(chan struct{}),
 	}
+	c.queue.msgs = l.unsent
+	c.buffered.Store(int64(len(l.unsent)))
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.src.idle = c.cfg.IdleTimeout
 	c.src.ctx, c.src.limiters = c.ctx, c.cfg.Down
@@ -86,6 +88,9 @@ func (c *Conn) Start(in Inbox) {
 	c.loops.Add(2)
 	go c.readLoop(in)
 	go c.writeLoop(in)
+	if !c.queue.empty() { // what did not go with the handshake waits for nobody
+		c.Flush()
+	}
 }
 
 // Theirs returns the handshake of the peer.

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,40 +24,33 @@ var (
 	ErrInfoHash = errors.New("answer has another info-hash")
 )
 
+// maxInline is how many bytes leave together with our handshake; what goes beyond is written by the Conn. Two sides that
+// wait in Write for each other to read would otherwise stop each other, once the network between them is full. With the
+// handshake it fits into the buffer that the other side reads into, so that it holds even on a net.Pipe.
+const maxInline = 2 << 10
+
 // Answer is what a responder says: its handshake, and messages to send right behind it.
 type Answer struct {
-	Handshake wire.Handshake
-	Extra     []byte // encoded messages; may be nil
+	Handshake wire.Handshake // its InfoHash is replaced by the one asked for, as a hybrid torrent has two
+	Extra     []byte         // encoded messages; may be nil
 }
 
 // HandshakeOut does the handshake on a stream that we dialled. extra is sent right behind our handshake in the same
-// write: encoded messages, such as the extension handshake, that so need no round trip of their own. It may be nil.
-// The whole exchange has HandshakeTimeout, or less by ctx.
+// write: encoded messages, such as the extension handshake, that so need no round trip of their own. It may be nil; what
+// is over 2 KiB waits until the Conn runs. The whole exchange has HandshakeTimeout, or less by ctx.
 //
 // On an error nc is closed. The error wraps ErrInfoHash, ErrSelf, wire.ErrMalformed (it is no peer, or one that wants
 // encryption; mostly those just close: io.EOF), that of ctx, or is the error of the stream.
 func HandshakeOut(ctx context.Context, nc net.Conn, ours wire.Handshake, extra []byte) (*Link, error) {
 	return shake(ctx, nc, func(l *Link) error {
-		// Writing and reading go on together: a peer may be sending more than the network holds before it reads.
-		written := make(chan error, 1)
-		go func() {
-			_, err := nc.Write(append(ours.Append(make([]byte, 0, wire.HandshakeLen+len(extra))), extra...))
-			written <- err
-		}()
-		theirs, err := wire.ReadHandshake(l.dec)
-		if err == nil && theirs.InfoHash != ours.InfoHash {
-			err = ErrInfoHash
-		}
-		if err == nil && theirs.PeerID == ours.PeerID {
-			err = ErrSelf
-		}
-		if err != nil {
-			nc.Close() // ends the write
-			<-written
+		if err := l.sendHandshake(ours, extra); err != nil {
 			return err
 		}
-		l.Theirs = theirs
-		return <-written
+		theirs, err := wire.ReadHandshake(l.dec)
+		if err != nil {
+			return err
+		}
+		return l.accept(ours, theirs)
 	})
 }
 
@@ -75,19 +69,38 @@ func HandshakeIn(ctx context.Context, nc net.Conn, known func(theirs wire.Handsh
 			return ErrUnknownInfoHash
 		}
 		ours := answer.Handshake
-		buf := make([]byte, 0, wire.HandshakeLen+len(answer.Extra))
-		if _, err := nc.Write(append(ours.Append(buf), answer.Extra...)); err != nil {
+		ours.InfoHash = theirs.InfoHash
+		if err := l.sendHandshake(ours, answer.Extra); err != nil {
 			return err
 		}
 		if theirs.PeerID, err = wire.ReadPeerID(l.dec); err != nil {
 			return err
 		}
-		if theirs.PeerID == ours.PeerID {
-			return ErrSelf
-		}
-		l.Theirs = theirs
-		return nil
+		return l.accept(ours, theirs)
 	})
+}
+
+// sendHandshake writes our handshake and as much of extra as goes along with it.
+func (l *Link) sendHandshake(ours wire.Handshake, extra []byte) error {
+	inline := min(len(extra), maxInline)
+	buf := ours.Append(make([]byte, 0, wire.HandshakeLen+inline))
+	if _, err := l.nc.Write(append(buf, extra[:inline]...)); err != nil {
+		return err
+	}
+	l.unsent = bytes.Clone(extra[inline:])
+	return nil
+}
+
+// accept judges the handshake of the peer.
+func (l *Link) accept(ours, theirs wire.Handshake) error {
+	switch {
+	case theirs.InfoHash != ours.InfoHash:
+		return ErrInfoHash
+	case theirs.PeerID == ours.PeerID:
+		return ErrSelf
+	}
+	l.Theirs = theirs
+	return nil
 }
 
 // shake runs do on a new link under the time limit and the context, and closes nc if it fails.
@@ -100,9 +113,7 @@ func shake(ctx context.Context, nc net.Conn, do func(*Link) error) (*Link, error
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	if err := nc.SetDeadline(deadline); err != nil {
-		return fail(err)
-	}
+	_ = nc.SetDeadline(deadline) // fails on a closed stream, like all that follows
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	l := newLink(nc)
 	err := do(l)
@@ -112,8 +123,6 @@ func shake(ctx context.Context, nc net.Conn, do func(*Link) error) (*Link, error
 	if err != nil {
 		return fail(err)
 	}
-	if err := nc.SetDeadline(time.Time{}); err != nil {
-		return fail(err)
-	}
+	_ = nc.SetDeadline(time.Time{})
 	return l, nil
 }

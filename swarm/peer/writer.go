@@ -17,9 +17,9 @@ const (
 
 // writer is the state of the writing goroutine.
 type writer struct {
-	conn  *Conn
-	inbox Inbox
-	tcp   *net.TCPConn // nil if the stream is something else
+	conn   *Conn
+	inbox  Inbox
+	vector bool // the stream is TCP: it takes many pieces of memory at once, and goes on after a short write
 
 	q      queue // taken from the Conn, being written
 	done   int   // bytes of q.msgs that were written
@@ -36,7 +36,7 @@ type writer struct {
 func (c *Conn) writeLoop(in Inbox) {
 	defer c.loops.Done()
 	w := &writer{conn: c, inbox: in}
-	w.tcp, _ = c.nc.(*net.TCPConn)
+	_, w.vector = c.nc.(*net.TCPConn)
 	timer := time.NewTimer(c.cfg.KeepAlive)
 	defer timer.Stop()
 	last := time.Now() // end of the last write
@@ -69,7 +69,7 @@ func (c *Conn) writeLoop(in Inbox) {
 func (w *writer) writeQueue() error {
 	for w.done < len(w.q.msgs) || w.freed < len(w.q.pieces) {
 		var err error
-		if w.tcp != nil {
+		if w.vector {
 			err = w.writeVector()
 		} else {
 			err = w.writePlain()
@@ -131,7 +131,7 @@ func (w *writer) writeVector() error {
 		return err
 	}
 	w.vec = vec
-	err := w.writeTCP()
+	err := w.writeVec()
 	clear(w.backing)
 	if err != nil {
 		return err
@@ -144,20 +144,18 @@ func (w *writer) writeVector() error {
 	return nil
 }
 
-// writeTCP writes vec. A timeout ends it only if nothing at all was accepted meanwhile.
-func (w *writer) writeTCP() error {
+// writeVec writes vec. A timeout ends it only if nothing at all was accepted meanwhile.
+func (w *writer) writeVec() error {
 	for {
-		if err := w.tcp.SetWriteDeadline(time.Now().Add(w.conn.cfg.StallTimeout)); err != nil {
-			return err
-		}
+		w.setDeadline()
 		var n int64
 		var err error
 		if len(w.vec) == 1 { // the usual case of a few messages, without the detour of writev
 			var k int
-			k, err = w.tcp.Write(w.vec[0])
+			k, err = w.conn.nc.Write(w.vec[0])
 			n, w.vec[0] = int64(k), w.vec[0][k:]
 		} else {
-			n, err = w.vec.WriteTo(w.tcp)
+			n, err = w.vec.WriteTo(w.conn.nc)
 		}
 		switch {
 		case err == nil:
@@ -201,13 +199,11 @@ func (w *writer) writePlain() error {
 	if err := wait(w.conn.ctx, w.conn.cfg.Up, data); err != nil {
 		return err
 	}
-	if err := w.conn.nc.SetWriteDeadline(time.Now().Add(w.conn.cfg.StallTimeout)); err != nil {
-		return err
-	}
 	if len(buf) == 0 { // only the end of a piece without data
 		w.freed = freed
 		return nil
 	}
+	w.setDeadline()
 	if _, err := w.conn.nc.Write(buf); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = ErrStalled
@@ -220,6 +216,11 @@ func (w *writer) writePlain() error {
 	w.done, w.partial = done, partial
 	w.account(len(buf))
 	return nil
+}
+
+// setDeadline starts the time that a write may take. It fails on a stream that is closed; Write says that better.
+func (w *writer) setDeadline() {
+	_ = w.conn.nc.SetWriteDeadline(time.Now().Add(w.conn.cfg.StallTimeout))
 }
 
 // freePiece releases the next piece of q, which was written.
