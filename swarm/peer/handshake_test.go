@@ -86,10 +86,11 @@ func TestHandshakeBothSides(t *testing.T) {
 			if len(events) != 3000 {
 				t.Errorf("side %d: %d messages", side, len(events))
 			}
-			conns[side].Close(nil)
 		}
-		conns[0].Wait()
-		conns[1].Wait()
+		for _, c := range conns {
+			c.Close(nil)
+			c.Wait()
+		}
 	})
 }
 

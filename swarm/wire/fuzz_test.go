@@ -19,7 +19,7 @@ func FuzzDecoder(f *testing.F) {
 		for n := 1; n <= len(b); n++ {
 			f.Add(b[:n])
 		}
-		for _, length := range []string{"00000000", "00000001", "7fffffff", "ffffffff"} {
+		for _, length := range []string{"00000000", "00000001", "7fffffff", "fffffffe", "ffffffff"} {
 			f.Add(append(unhex(f, length), b[min(4, len(b)):]...))
 		}
 	}
