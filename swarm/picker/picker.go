@@ -340,6 +340,9 @@ func (p *Picker) release(r *request) {
 	p.open--
 	if pp := p.partials[r.block.Piece]; pp != nil {
 		pp.unask(r)
+		if b := &pp.blocks[r.block.Index]; !b.received && len(b.reqs) == 0 {
+			p.wake() // there is work again
+		}
 	}
 }
 

@@ -1,0 +1,390 @@
+package swarm
+
+import (
+	"crypto/sha1"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"magnetfs/swarm/benc"
+	"magnetfs/swarm/endpoint"
+	"magnetfs/swarm/metainfo"
+	"magnetfs/swarm/peer"
+	"magnetfs/swarm/picker"
+	"magnetfs/swarm/wire"
+)
+
+// fakeConn records what the loop says to one peer.
+type fakeConn struct {
+	sent   []wire.Message
+	closed error
+}
+
+func (c *fakeConn) Send(m wire.Message)                      { c.sent = append(c.sent, m) }
+func (c *fakeConn) SendPiece(uint32, uint32, []byte, func()) {}
+func (c *fakeConn) Flush()                                   {}
+func (c *fakeConn) Buffered() int                            { return 0 }
+func (c *fakeConn) Close(err error) {
+	if c.closed == nil {
+		c.closed = err
+	}
+}
+
+// take returns the messages since the last call, as a list of names.
+func (c *fakeConn) take() []string {
+	var out []string
+	for _, m := range c.sent {
+		out = append(out, m.ID.String())
+	}
+	c.sent = nil
+	return out
+}
+
+// fakeEffects records what the loop has done elsewhere.
+type fakeEffects struct {
+	dialled []netip.AddrPort
+	hashes  []hashJob
+	served  []wire.Message
+	info    *metainfo.Info
+}
+
+func (f *fakeEffects) dial(a netip.AddrPort)      { f.dialled = append(f.dialled, a) }
+func (f *fakeEffects) hash(j hashJob)             { f.hashes = append(f.hashes, j) }
+func (f *fakeEffects) gotInfo(i *metainfo.Info)   { f.info = i }
+func (f *fakeEffects) dhtNode(netip.AddrPort)     {}
+func (f *fakeEffects) seenAs(ip, from netip.Addr) {}
+func (f *fakeEffects) serve(_ picker.PeerID, _ conn, _ bool, m wire.Message) {
+	f.served = append(f.served, m)
+}
+
+// stage is a loop with its surroundings, without any goroutine.
+type stage struct {
+	t   *testing.T
+	l   *loop
+	do  *fakeEffects
+	now time.Time
+	raw []byte // the info dictionary
+}
+
+const stagePiece = 4 * wire.BlockSize
+
+// stageInfo makes a torrent of n pieces of zero bytes.
+func stageInfo(t *testing.T, n int, private bool) []byte {
+	t.Helper()
+	sum := sha1.Sum(make([]byte, stagePiece))
+	d := map[string]any{"name": "zero", "piece length": stagePiece, "length": n * stagePiece, "pieces": string(slices.Repeat(sum[:], n))}
+	if private {
+		d["private"] = 1
+	}
+	raw, err := benc.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func newStage(t *testing.T, pieces int, private bool) *stage {
+	t.Helper()
+	raw := stageInfo(t, pieces, private)
+	do := &fakeEffects{}
+	s := &stage{t: t, do: do, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), raw: raw}
+	hash := metainfo.InfoHash(sha1.Sum(raw))
+	s.l = &loop{
+		hash: hash, peerID: [20]byte{5}, port: 6881, maxPeers: 10, maxBuild: 1 << 20,
+		log: slog.New(slog.DiscardHandler), do: do, meta: newMetadata(hash),
+		build: newAssembly(), peers: map[picker.PeerID]*remote{}, cands: newCandidates(netip.AddrPort{}),
+		readers: map[uint64][]Want{}, since: map[int]time.Time{}, added: s.now, lastWant: s.now,
+	}
+	return s
+}
+
+func (s *stage) do1(ev event) {
+	s.l.handle(s.now, ev)
+	s.l.flush(s.now)
+}
+
+// join connects a peer with the given last byte of address and peer id.
+func (s *stage) join(n byte, outgoing bool) (*fakeConn, picker.PeerID) {
+	c := &fakeConn{}
+	var id picker.PeerID
+	s.do1(event{msg: evConnected{
+		start:    func(i picker.PeerID) conn { id = i; return c },
+		abandon:  func() { c.closed = errFull },
+		hs:       wire.Handshake{Reserved: wire.NewReserved(false), InfoHash: s.l.hash, PeerID: [20]byte{n}},
+		addr:     netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, n}), 6881),
+		outgoing: outgoing,
+	}})
+	return c, id
+}
+
+func (s *stage) recv(id picker.PeerID, m wire.Message) {
+	s.do1(event{from: id, peer: peer.Event{Kind: peer.Received, Msg: m}})
+}
+
+// offerInfo lets a peer offer the metadata and answer the request for it.
+func (s *stage) offerInfo(id picker.PeerID) {
+	b, err := wire.ExtHandshake{M: map[string]uint8{wire.UTMetadata: 9}, MetadataSize: len(s.raw)}.Marshal()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.recv(id, wire.Message{ID: wire.Extended, Data: b})
+	s.recv(id, wire.Message{ID: wire.Extended, ExtID: wire.IDMetadata,
+		Data: wire.MetadataMessage{Type: wire.MetadataData, TotalSize: len(s.raw), Data: s.raw}.Append(nil)})
+}
+
+// seed makes the peer a seed that has unchoked us.
+func (s *stage) seed(id picker.PeerID) {
+	s.recv(id, wire.Message{ID: wire.HaveAll})
+	s.recv(id, wire.Message{ID: wire.Unchoke})
+}
+
+func (s *stage) want(pieces ...int) {
+	var ws []Want
+	for _, p := range pieces {
+		ws = append(ws, Want{Piece: p, Deadline: s.now, Blocked: true})
+	}
+	s.do1(event{msg: evWants{reader: 1, wants: ws}})
+}
+
+func (s *stage) block(id picker.PeerID, m wire.Message) {
+	data := wire.GetBlock()
+	clear(data)
+	s.recv(id, wire.Message{ID: wire.Piece, Index: m.Index, Begin: m.Begin, Length: m.Length, Data: data[:m.Length]})
+}
+
+func requests(c *fakeConn) (out []wire.Message) {
+	for _, m := range c.sent {
+		if m.ID == wire.Request {
+			out = append(out, m)
+		}
+	}
+	c.sent = nil
+	return out
+}
+
+func TestLoopFromMagnetToPiece(t *testing.T) {
+	s := newStage(t, 3, false)
+	c, id := s.join(1, true)
+	if got := c.take(); !slices.Equal(got, []string{"have none", "extended", "interested"}) {
+		t.Errorf("greeting %v", got)
+	}
+	s.recv(id, wire.Message{ID: wire.HaveAll})
+	s.recv(id, wire.Message{ID: wire.Unchoke})
+	s.offerInfo(id)
+	if s.do.info == nil || s.do.info.NumPieces() != 3 {
+		t.Fatal("no info")
+	}
+	c.take()
+	s.want(1)
+	reqs := requests(c)
+	if len(reqs) != 4 {
+		t.Fatalf("%d requests, want the 4 blocks of the piece and nothing else", len(reqs))
+	}
+	s.now = s.now.Add(50 * time.Millisecond)
+	for _, m := range reqs {
+		if m.Index != 1 {
+			t.Errorf("asked piece %d", m.Index)
+		}
+		s.block(id, m)
+	}
+	if len(s.do.hashes) != 1 {
+		t.Fatalf("%d hashes checked", len(s.do.hashes))
+	}
+	if s.do.hashes[0].run() == nil {
+		t.Fatal("hash is wrong")
+	}
+	s.do1(event{msg: evHashed{piece: 1, ok: true}})
+	if !s.l.picker.Had(1) || s.l.build.bytes != 0 {
+		t.Error("piece not taken over")
+	}
+}
+
+func TestLoopAnnouncesAndForgets(t *testing.T) {
+	s := newStage(t, 3, false)
+	a, ida := s.join(1, true)
+	b, idb := s.join(2, true)
+	s.offerInfo(ida)
+	s.seed(ida)
+	eb, _ := wire.ExtHandshake{M: map[string]uint8{wire.LTDontHave: 11}}.Marshal()
+	s.recv(idb, wire.Message{ID: wire.Extended, Data: eb})
+	s.recv(idb, wire.Message{ID: wire.HaveNone})
+	s.want(0)
+	for _, m := range requests(a) {
+		s.block(ida, m)
+	}
+	b.take()
+	s.do1(event{msg: evHashed{piece: 0, ok: true}})
+	if got := b.take(); !slices.Contains(got, "have") {
+		t.Errorf("told %v, want have", got)
+	}
+	s.recv(idb, wire.Message{ID: wire.Interested})
+	if got := b.take(); !slices.Equal(got, []string{"unchoke"}) {
+		t.Errorf("a free slot gave %v", got)
+	}
+	s.recv(idb, wire.Message{ID: wire.Request, Index: 0, Begin: 0, Length: wire.BlockSize})
+	if len(s.do.served) != 1 {
+		t.Errorf("served %v", s.do.served)
+	}
+	s.do1(event{msg: evEvicted{pieces: []int{0}}})
+	if len(b.sent) != 1 || b.sent[0].ExtID != 11 {
+		t.Errorf("after eviction %v, want lt_donthave", b.sent)
+	}
+	b.take()
+	s.recv(idb, wire.Message{ID: wire.Request, Index: 0, Begin: 0, Length: wire.BlockSize})
+	if got := b.take(); !slices.Equal(got, []string{"reject request"}) && !slices.Equal(got, []string{"reject"}) {
+		t.Errorf("request for a lost piece gave %v", got)
+	}
+}
+
+func TestLoopPeerGoneMidPiece(t *testing.T) {
+	s := newStage(t, 1, false)
+	a, ida := s.join(1, true)
+	s.offerInfo(ida)
+	s.seed(ida)
+	s.want(0)
+	first := requests(a)
+	b, idb := s.join(2, true)
+	s.seed(idb)
+	b.take()
+	s.block(ida, first[0])
+	s.do1(event{from: ida, peer: peer.Event{Kind: peer.Closed}})
+	again := requests(b)
+	if len(again) != 3 {
+		t.Fatalf("%d blocks asked from the other, want 3", len(again))
+	}
+	for _, m := range again {
+		if m.Begin == first[0].Begin {
+			t.Error("a block that is there was asked again")
+		}
+	}
+}
+
+func TestLoopHostileMessages(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		m    wire.Message
+	}{
+		{"have out of range", wire.Message{ID: wire.Have, Index: 3}},
+		{"have of 2^32-1", wire.Message{ID: wire.Have, Index: 1<<32 - 1}},
+		{"bitfield too long", wire.Message{ID: wire.Bitfield, Data: []byte{0, 0}}},
+		{"block out of range", wire.Message{ID: wire.Piece, Index: 9, Data: wire.GetBlock()}},
+		{"block beyond the piece", wire.Message{ID: wire.Piece, Index: 0, Begin: stagePiece, Data: wire.GetBlock()}},
+		{"block at an odd place", wire.Message{ID: wire.Piece, Index: 0, Begin: 1, Data: wire.GetBlock()}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t, 3, false)
+			conn, id := s.join(1, true)
+			s.offerInfo(id)
+			s.recv(id, c.m)
+			if conn.closed == nil {
+				t.Error("not closed")
+			}
+		})
+	}
+}
+
+func TestLoopEarlyAnnouncements(t *testing.T) {
+	s := newStage(t, 3, false)
+	_, a := s.join(1, true)
+	_, b := s.join(2, true)
+	s.recv(a, wire.Message{ID: wire.Have, Index: 2})
+	s.recv(a, wire.Message{ID: wire.Have, Index: 2})
+	s.recv(b, wire.Message{ID: wire.Bitfield, Data: []byte{0x40}})
+	s.offerInfo(a)
+	if !s.l.picker.PeerHas(a, 2) || s.l.picker.PeerHas(a, 0) || s.l.picker.PeerPieces(a) != 1 {
+		t.Error("have before the info was lost")
+	}
+	if !s.l.picker.PeerHas(b, 1) || s.l.picker.PeerPieces(b) != 1 {
+		t.Error("bitfield before the info was lost")
+	}
+}
+
+// TestLoopDoubleConnection: of two connections to one peer both ends must close
+// the same one, whatever order they learn of them in.
+func TestLoopDoubleConnection(t *testing.T) {
+	for _, c := range []struct {
+		theirs   byte
+		keepOurs bool
+	}{{1, true}, {9, false}} { // ours is 5
+		for _, oursFirst := range []bool{true, false} {
+			s := newStage(t, 1, false)
+			x, _ := s.join(c.theirs, oursFirst)
+			y, _ := s.join(c.theirs, !oursFirst)
+			ours, theirs := x, y
+			if !oursFirst {
+				ours, theirs = y, x
+			}
+			if (ours.closed == nil) != c.keepOurs || (theirs.closed == nil) == c.keepOurs {
+				t.Errorf("peer id %d, ours first %v: ours closed: %v, theirs closed: %v", c.theirs, oursFirst, ours.closed, theirs.closed)
+			}
+		}
+	}
+}
+
+func TestLoopPrivate(t *testing.T) {
+	s := newStage(t, 1, true)
+	_, id := s.join(1, true)
+	s.do1(event{msg: evCandidates{addrs: []netip.AddrPort{ap("203.0.113.1:1")}, source: endpoint.FromDHT}})
+	s.do.dialled = nil
+	s.l.cands.ended(ap("203.0.113.1:1"), false, s.now)
+	s.offerInfo(id)
+	if len(s.l.cands.list) != 1 { // the connected one was typed, so it stays
+		for a := range s.l.cands.list {
+			if a == ap("203.0.113.1:1") {
+				t.Error("a peer from the DHT is kept for a private torrent")
+			}
+		}
+	}
+	s.do1(event{msg: evCandidates{addrs: []netip.AddrPort{ap("203.0.113.2:1")}, source: endpoint.FromPEX}})
+	if s.l.cands.list[ap("203.0.113.2:1")] != nil {
+		t.Error("a peer from PEX is taken for a private torrent")
+	}
+}
+
+func TestLoopBrokenInfo(t *testing.T) {
+	s := newStage(t, 1, false)
+	s.raw = []byte("d4:name1:xe")
+	s.l.hash = metainfo.InfoHash(sha1.Sum(s.raw))
+	s.l.meta = newMetadata(s.l.hash)
+	c, id := s.join(1, true)
+	s.offerInfo(id)
+	reply := make(chan Status, 1)
+	s.do1(event{msg: evStatus{reply}})
+	if st := <-reply; st.State != StateBroken || st.Reason == "" {
+		t.Errorf("state %q, reason %q", st.State, st.Reason)
+	}
+	if c.closed == nil {
+		t.Error("still connected")
+	}
+	if at := s.l.flush(s.now); len(s.do.dialled) != 0 {
+		t.Error("still dialling", at)
+	}
+}
+
+func TestLoopIdleLetsGo(t *testing.T) {
+	s := newStage(t, 1, false)
+	var conns []*fakeConn
+	for n := range byte(8) {
+		c, id := s.join(n+10, true)
+		conns = append(conns, c)
+		if n == 0 {
+			s.offerInfo(id)
+		}
+	}
+	s.now = s.now.Add(warmFor + 2*tickEvery)
+	s.l.flush(s.now)
+	open := 0
+	for _, c := range conns {
+		if c.closed == nil {
+			open++
+		}
+	}
+	if open > idlePeers {
+		t.Errorf("%d connections kept, want at most %d", open, idlePeers)
+	}
+	if at := s.l.flush(s.now); at.IsZero() && open > 0 {
+		t.Error("no tick although peers are connected")
+	}
+}
