@@ -93,7 +93,7 @@ type SeederStats struct {
 	Connections int             // accepted or dialled
 	Open        int             // connections at the moment
 	WrongHash   int             // handshakes for another torrent
-	BlocksSent  int             // written completely
+	BlocksSent  int             // the one being written included
 	BytesSent   int64           // of these
 	Rejected    int             // requests rejected
 	Ignored     int             // requests not answered: faults, choked without fast extension, queue full

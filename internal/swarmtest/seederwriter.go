@@ -80,13 +80,14 @@ func (c *seederConn) sendBlock(r wire.Message) bool {
 	if f.Truncate && len(data) > 0 {
 		data = data[:len(data)-1]
 	}
+	c.s.count(len(data))
 	m := wire.Message{ID: wire.Piece, Index: r.Index, Begin: r.Begin, Data: data}
 	for range 1 + btoi(f.Duplicate) {
 		if !c.writeSlowly(m) {
 			return false
 		}
 	}
-	return c.blockSent(len(data))
+	return c.blockSent()
 }
 
 // writeSlowly writes a block at BytesPerSec. Pauses come first, so that n bytes of
@@ -125,14 +126,21 @@ func (c *seederConn) pause(d time.Duration) bool {
 	}
 }
 
-// blockSent counts a block and applies the faults that count blocks.
-func (c *seederConn) blockSent(size int) bool {
+// count counts a block before it is written, so that a peer that has it finds it
+// counted.
+func (s *Seeder) count(size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.BlocksSent++
+	s.stats.BytesSent += int64(size)
+}
+
+// blockSent applies the faults that count blocks.
+func (c *seederConn) blockSent() bool {
 	s, f := c.s, &c.s.cfg.Faults
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.sent++
-	s.stats.BlocksSent++
-	s.stats.BytesSent += int64(size)
 	if f.Disconnect && c.sent >= f.DisconnectAfter {
 		c.hangUp()
 		return false
