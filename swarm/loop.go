@@ -127,6 +127,7 @@ type loop struct {
 	lastBlock  time.Time
 	nextTick   time.Time
 	nextLate   time.Time
+	neighbours []*remote        // of our network, not seeds, that announced pieces; as of the last applyWants
 	requests   []picker.Request // scratch
 	dirty      []*remote        // have messages to flush
 	broken     error            // why the torrent can never be read; nil if it can

@@ -60,6 +60,7 @@ func (l *loop) connected(now time.Time, m evConnected) {
 	l.log.Debug("connected", "peer", r.addr, "source", r.source, "outgoing", r.outgoing, "client", r.client())
 	if l.picker != nil {
 		l.picker.AddPeer(r.id, wire.DefaultReqq, m.roundTrip, now)
+		l.picker.SetNear(r.id, l.neighbour(r))
 	}
 	r.roundTrip = m.roundTrip
 	l.greet(r)
@@ -256,6 +257,7 @@ func (l *loop) announced(now time.Time, r *remote, m wire.Message) {
 			return
 		}
 		l.picker.SetHave(r.id, int(m.Index), true)
+		r.front, r.frontAt = int(m.Index), now
 	case wire.Bitfield:
 		bs, ok := bitsetOf(m.Data, n)
 		if !ok {
@@ -289,6 +291,7 @@ func (l *loop) replay(now time.Time, r *remote) {
 	e := r.early
 	r.early = early{}
 	l.picker.AddPeer(r.id, l.reqq(r), r.roundTrip, now)
+	l.picker.SetNear(r.id, l.neighbour(r))
 	l.vouch(r)
 	switch {
 	case e.all:
@@ -368,6 +371,9 @@ func (l *loop) extHandshake(now time.Time, r *remote, data []byte) {
 		r.listen = netip.AddrPortFrom(r.addr.Addr().Unmap(), r.ext.Port)
 		if l.cands.add(r.listen, endpoint.FromIncoming, now) {
 			l.cands.list[r.listen].busy = true
+		}
+		if l.picker != nil {
+			l.picker.SetNear(r.id, l.neighbour(r))
 		}
 	}
 	if l.meta != nil && r.ext.M[wire.UTMetadata] != 0 {

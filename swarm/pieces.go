@@ -25,9 +25,19 @@ func (l *loop) setWants(now time.Time, m evWants) {
 func (l *loop) applyWants(now time.Time) {
 	blocked := map[int]bool{}
 	var all []picker.Want
+	l.neighbours = l.neighbours[:0]
+	for _, r := range l.peers {
+		if !r.seed && !r.frontAt.IsZero() && l.neighbour(r) {
+			l.neighbours = append(l.neighbours, r)
+		}
+	}
 	for _, ws := range l.readers {
 		for _, w := range ws {
-			all = append(all, picker.Want{Piece: w.Piece, Deadline: w.Deadline, Blocked: w.Blocked})
+			pw := picker.Want{Piece: w.Piece, Deadline: w.Deadline, Blocked: w.Blocked}
+			if len(l.neighbours) > 0 && l.picker != nil {
+				pw.NotBefore = l.heldUntil(w, now)
+			}
+			all = append(all, pw)
 			if w.Blocked {
 				blocked[w.Piece] = true
 			}

@@ -55,6 +55,9 @@ type remote struct {
 	hs  wire.Handshake
 	ext wire.ExtHandshake
 
+	front   int       // the piece that it announced last
+	frontAt time.Time // when; zero if it never did
+
 	early          early
 	seed           bool
 	amChoking      bool

@@ -58,7 +58,7 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 				margin = max(lateGrace, expected.Sub(now)/4)
 			}
 			b := Block{w.Piece, i}
-			c := p.soonest(cands, pp, b, w.Blocked, now)
+			c := p.soonest(cands, pp, b, w, now)
 			if c == nil || c.room+c.extra <= 0 || c.overdue(now) > lateGrace {
 				continue
 			}
@@ -144,18 +144,22 @@ func (p *Picker) snub(now time.Time) (ids []PeerID) {
 	return ids
 }
 
-// NextLate is when Late should be called next; zero if nothing is asked.
-func (p *Picker) NextLate(now time.Time) time.Time {
-	if p.open == 0 {
-		return time.Time{}
+// NextLate is when Late and Pick should be called next although nothing happened;
+// zero if never.
+func (p *Picker) NextLate(now time.Time) (at time.Time) {
+	if p.open > 0 {
+		at = now.Add(idleTick)
 	}
 	for _, w := range p.wants {
-		if w.Blocked && !p.Had(w.Piece) {
+		if p.Had(w.Piece) {
+			continue
+		}
+		if w.Blocked && p.open > 0 {
 			return now.Add(lateTick)
 		}
-		if !w.Blocked {
-			break
+		if now.Before(w.NotBefore) && (at.IsZero() || w.NotBefore.Before(at)) {
+			at = w.NotBefore
 		}
 	}
-	return now.Add(idleTick)
+	return at
 }

@@ -36,6 +36,7 @@ type peer struct {
 
 	choking bool // the peer chokes us
 	fast    map[int]bool
+	near    bool         // of our own network
 	proven  bool         // delivered data whose hash was right
 	vouched bool         // something speaks for it, though it has not delivered yet
 	doubt   map[int]bool // unfinished wanted pieces that it contributed to while unproven

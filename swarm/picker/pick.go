@@ -55,7 +55,7 @@ func (p *Picker) Pick(now time.Time, out []Request) []Request {
 				return out
 			}
 			b := Block{w.Piece, i}
-			c := p.soonest(cands, pp, b, w.Blocked, now)
+			c := p.soonest(cands, pp, b, w, now)
 			if c == nil {
 				break // nobody can deliver this piece now
 			}
@@ -114,14 +114,15 @@ func (p *Picker) candidates(now time.Time) (cands []candidate, room int) {
 
 // soonest returns the candidate with the earliest expected arrival, nil if none
 // can be asked for the block.
-func (p *Picker) soonest(cands []candidate, pp *partial, b Block, blocked bool, now time.Time) *candidate {
+func (p *Picker) soonest(cands []candidate, pp *partial, b Block, w Want, now time.Time) *candidate {
 	var best, avoided *candidate
 	var bestAt, avoidedAt time.Time
 	size := p.BlockLen(b)
+	blocked, held := w.Blocked, now.Before(w.NotBefore)
 	penalty := blocked && p.trustedHas(cands, b.Piece)
 	for i := range cands {
 		c := &cands[i]
-		if !c.canAsk(b.Piece) || !c.mayTouch(b.Piece) || c.snubbed && (blocked || c.room == 0) || c.find(b) != nil {
+		if !c.canAsk(b.Piece) || !c.mayTouch(b.Piece) || c.snubbed && (blocked || c.room == 0) || c.find(b) != nil || held && !c.near {
 			continue
 		}
 		at := c.arrival(size)

@@ -12,6 +12,8 @@ type Want struct {
 	Piece    int
 	Deadline time.Time
 	Blocked  bool // a read waits for it
+	// NotBefore is until when only near peers are asked; the zero time for none.
+	NotBefore time.Time
 }
 
 // Request is a block to ask from a peer, or to cancel there.
@@ -189,6 +191,13 @@ func (p *Picker) Prove(id PeerID) {
 	}
 }
 
+// SetNear notes whether the peer is of our own network.
+func (p *Picker) SetNear(id PeerID, near bool) {
+	if pr := p.peers[id]; pr != nil {
+		pr.near = near
+	}
+}
+
 // Vouch notes that something speaks for the peer, short of verified data.
 func (p *Picker) Vouch(id PeerID) {
 	if pr := p.peers[id]; pr != nil {
@@ -234,6 +243,9 @@ func (p *Picker) SetWants(wants []Want, now time.Time) (cancel []Request) {
 			old.Blocked = old.Blocked || w.Blocked
 			if w.Deadline.Before(old.Deadline) {
 				old.Deadline = w.Deadline
+			}
+			if w.NotBefore.Before(old.NotBefore) {
+				old.NotBefore = w.NotBefore
 			}
 			continue
 		}
