@@ -66,7 +66,22 @@ type handle struct {
 
 	mu     sync.Mutex
 	failed failure // guarded by mu
+	broken broken  // guarded by mu
 }
+
+// broken is a read that a signal ended.
+type broken struct {
+	tid uint32
+	off int64
+	at  time.Time
+}
+
+// echoWithin is how soon a thread comes back for what a signal broke off, if it
+// does without having looked at the signal. The kernel cuts a large read(2) into
+// requests; broken off after the first it returns what it has, as a success, and
+// Python goes on reading before it runs its handler of Ctrl-C. The second EINTR
+// reaches it.
+const echoWithin = 100 * time.Millisecond
 
 // failure is a read that failed, for retryQuiet.
 type failure struct {
@@ -92,6 +107,9 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	if off >= h.size {
 		return fuse.ReadResultData(nil), 0
 	}
+	if h.echo(callerOf(ctx), off) {
+		return nil, syscall.EINTR
+	}
 	if h.cached {
 		if errno := h.again(off); errno != 0 {
 			return nil, errno
@@ -103,9 +121,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	req.end()
 	if err != nil {
 		errno := h.m.errno("read "+h.name, err)
-		if h.cached {
-			h.remember(off, off+want, errno)
-		}
+		h.remember(callerOf(ctx), off, off+want, errno)
 		return nil, errno
 	}
 	res := pieces{parts: parts}
@@ -116,12 +132,31 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	return &res, 0
 }
 
-func (h *handle) remember(off, end int64, errno syscall.Errno) {
+// remember keeps what echo and again need to know of a read that failed.
+func (h *handle) remember(tid uint32, off, end int64, errno syscall.Errno) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failed = failure{off: off, end: end, errno: errno, until: time.Now().Add(retryQuiet)}
+	if errno == syscall.EINTR {
+		h.broken = broken{tid: tid, off: off, at: time.Now()}
+	} else if h.cached {
+		h.failed = failure{off: off, end: end, errno: errno, until: time.Now().Add(retryQuiet)}
+	}
 }
 
+// echo tells whether a thread asks again for what a signal broke off a moment ago:
+// once.
+func (h *handle) echo(tid uint32, off int64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.broken
+	if b.tid == 0 || b.tid != tid || b.off != off {
+		return false
+	}
+	h.broken = broken{}
+	return time.Since(b.at) < echoWithin
+}
+
+// again returns the error of a range that failed a moment ago.
 func (h *handle) again(off int64) syscall.Errno {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -105,7 +105,8 @@ func (r *request) watch() {
 	defer timer.Stop()
 	// A thread whose state cannot be read (another pid namespace, hidepid)
 	// tells nothing: for it every INTERRUPT counts.
-	known := r.tid != 0 && !r.m.procs.state(r.tid).gone
+	first := r.m.procs.state(r.tid)
+	known := r.tid != 0 && !first.gone
 	every := pollQuiet
 	for {
 		select {
@@ -123,7 +124,11 @@ func (r *request) watch() {
 			}
 		case <-timer.C:
 		}
-		if known && r.m.procs.state(r.tid).interrupted() {
+		if !r.m.alive() {
+			r.cancel(errUnmounting)
+			return
+		}
+		if now := r.m.procs.state(r.tid); known && (now.interrupted() || now.toldToEnd(first)) {
 			r.cancel(context.Canceled)
 			return
 		}

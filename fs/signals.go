@@ -26,6 +26,9 @@ func signalSet(nums ...unix.Signal) (s signals) {
 var housekeeping = signalSet(unix.SIGURG, unix.SIGPROF, unix.SIGVTALRM,
 	unix.SIGCHLD, unix.SIGCONT, unix.SIGWINCH)
 
+// enders are the signals that ask a program to end.
+var enders = signalSet(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
+
 // threadState is what /proc/<tid>/status says of a thread.
 type threadState struct {
 	gone    bool // there is no such thread, or it has ended
@@ -45,6 +48,14 @@ func (t threadState) interrupted() bool {
 	kill := signalSet(unix.SIGKILL)
 	pending := t.own | t.shared
 	return pending&kill != 0 || pending&^t.blocked&^t.ignored&^(housekeeping&t.caught) != 0
+}
+
+// toldToEnd tells whether the program has given up a handler of a signal that asks
+// it to end, since it was in the state before. mpv takes SIGINT in another thread
+// than the one that reads, with a handler for one time only, and then waits for
+// the reading thread: nothing else can be seen of its Ctrl-C.
+func (t threadState) toldToEnd(before threadState) bool {
+	return before.caught&enders&^t.caught&^t.ignored != 0
 }
 
 // state reads the state of a thread. One that was there before and is gone now has

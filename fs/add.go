@@ -1,0 +1,133 @@
+package fs
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// addNode is .magnetfs/add: whatever is written into it is added. Lines are
+// magnets or hashes, taken as soon as they are complete; a .torrent file is taken
+// when it is closed. The first thing written decides which it is.
+type addNode struct{ node }
+
+var (
+	_ fusefs.NodeGetattrer = (*addNode)(nil)
+	_ fusefs.NodeSetattrer = (*addNode)(nil)
+	_ fusefs.NodeOpener    = (*addNode)(nil)
+)
+
+// Getattr implements fusefs.NodeGetattrer.
+func (n *addNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.m.fill(&out.Attr, fuse.S_IFREG|0o200, n.m.started)
+	return 0
+}
+
+// Setattr implements fusefs.NodeSetattrer: a shell's > truncates first.
+func (n *addNode) Setattr(_ context.Context, _ fusefs.FileHandle, _ *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	n.m.fill(&out.Attr, fuse.S_IFREG|0o200, n.m.started)
+	return 0
+}
+
+// Open implements fusefs.NodeOpener.
+func (n *addNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if flags&syscall.O_ACCMODE != syscall.O_WRONLY {
+		return nil, 0, syscall.EACCES
+	}
+	return &addHandle{m: n.m}, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NONSEEKABLE, 0
+}
+
+// maxLine bounds a line that is not complete yet, in bytes. A magnet with a
+// hundred trackers has 8 KiB.
+const maxLine = 1 << 20
+
+// addHandle is an open descriptor of add.
+type addHandle struct {
+	m *mount
+
+	mu   sync.Mutex
+	rest []byte // guarded by mu; not taken yet
+	file bool   // guarded by mu; a .torrent file is being written
+
+	judged int           // guarded by mu; bytes of rest that verdict is about
+	errno  syscall.Errno // guarded by mu; the verdict
+}
+
+var (
+	_ fusefs.FileWriter  = (*addHandle)(nil)
+	_ fusefs.FileFlusher = (*addHandle)(nil)
+)
+
+// Write implements fusefs.FileWriter. Offsets do not matter.
+func (h *addHandle) Write(_ context.Context, data []byte, _ int64) (uint32, syscall.Errno) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.rest) == 0 && len(data) > 0 {
+		h.file = data[0] == 'd' && !isHexLine(data)
+	}
+	limit := maxLine
+	if h.file {
+		limit = maxTorrentFile
+	}
+	if len(h.rest)+len(data) > limit {
+		h.rest = nil
+		return 0, syscall.EFBIG
+	}
+	h.rest = append(h.rest, data...)
+	if h.file {
+		return uint32(len(data)), 0
+	}
+	for {
+		line, rest, ok := bytes.Cut(h.rest, []byte{'\n'})
+		if !ok {
+			return uint32(len(data)), 0
+		}
+		h.rest = rest
+		if errno := h.line(line); errno != 0 {
+			return 0, errno
+		}
+	}
+}
+
+// isHexLine tells a hash that begins with d from a metainfo dictionary, whose
+// first key begins with its length.
+func isHexLine(data []byte) bool {
+	return !bytes.Contains(data[:min(len(data), 16)], []byte{':'})
+}
+
+func (h *addHandle) line(line []byte) syscall.Errno {
+	text := string(bytes.TrimSpace(line))
+	if text == "" {
+		return 0
+	}
+	_, _, err := h.m.lib.Add(text)
+	return h.m.errno("add", err)
+}
+
+// Flush implements fusefs.FileFlusher: what is left without a newline is taken.
+// A file that is not complete is kept: another program may write on.
+func (h *addHandle) Flush(context.Context) syscall.Errno {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.rest) == 0 {
+		return 0
+	}
+	if !h.file {
+		line := h.rest
+		h.rest = nil
+		return h.line(line)
+	}
+	if h.judged == len(h.rest) {
+		return h.errno
+	}
+	_, _, err := h.m.lib.AddMetainfo(bytes.Clone(h.rest))
+	h.judged, h.errno = len(h.rest), h.m.errno("add", err)
+	if h.errno == 0 {
+		h.rest, h.judged = nil, 0
+	}
+	return h.errno
+}

@@ -1,0 +1,214 @@
+package fs
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"magnetfs/fetch"
+)
+
+// report is the state of one torrent, as the control files show it.
+type report struct {
+	Name     string    `json:"name"`
+	InfoHash string    `json:"info_hash"`
+	Magnet   string    `json:"magnet"`
+	Added    time.Time `json:"added"`
+	State    string    `json:"state"`
+	Reason   string    `json:"reason,omitempty"`
+
+	Size       int64 `json:"size"` // bytes, 0 until the metadata is there
+	Have       int64 `json:"have"` // bytes here
+	Pieces     int   `json:"pieces"`
+	HavePieces int   `json:"have_pieces"`
+
+	Seeds      int   `json:"seeds"` // connected
+	Peers      int   `json:"peers"` // connected, not seeds
+	Candidates int   `json:"candidates"`
+	Down       int64 `json:"down"` // bytes per second
+	Up         int64 `json:"up"`
+	Downloaded int64 `json:"downloaded"` // bytes
+	Uploaded   int64 `json:"uploaded"`
+	Wasted     int64 `json:"wasted"`
+
+	Waiting   []waitingRead `json:"waiting"`
+	Sources   []sourceRow   `json:"sources"`
+	Connected []peerRow     `json:"connected"`
+}
+
+type waitingRead struct {
+	Piece    int      `json:"piece"`
+	Seconds  float64  `json:"seconds"` // since the read began to wait
+	Blocks   int      `json:"blocks"`
+	Received int      `json:"received"`
+	From     []string `json:"from"`
+}
+
+type sourceRow struct {
+	Name   string   `json:"name"`
+	Status string   `json:"status"`
+	Next   *float64 `json:"next"`  // seconds until the next update, null if there is none
+	Seeds  *int     `json:"seeds"` // null: not known
+	Peers  *int     `json:"peers"` // null: not known
+}
+
+type peerRow struct {
+	Addr       string  `json:"addr"`
+	Client     string  `json:"client"`
+	Source     string  `json:"source"`
+	Outgoing   bool    `json:"outgoing"`
+	Seed       bool    `json:"seed"`
+	Pieces     int     `json:"pieces"`
+	Choking    bool    `json:"choking"`    // it chokes us
+	Interested bool    `json:"interested"` // we are interested
+	Snubbed    bool    `json:"snubbed"`
+	Down       int64   `json:"down"` // bytes per second
+	RTT        float64 `json:"rtt"`  // seconds
+	Downloaded int64   `json:"downloaded"`
+	Uploaded   int64   `json:"uploaded"`
+}
+
+// newReport takes the state of a torrent.
+func newReport(t *fetch.Torrent, now time.Time) report {
+	s := t.Status()
+	r := report{
+		Name: t.Name(), InfoHash: t.HashString(), Magnet: t.Magnet(), Added: t.Added(),
+		State: string(s.State), Reason: s.Reason,
+		Size: s.Size, Pieces: s.Pieces, HavePieces: s.HavePieces,
+		Seeds: s.ConnectedSeeds, Peers: s.ConnectedPeers, Candidates: s.Candidates,
+		Down: s.DownRate, Up: s.UpRate,
+		Downloaded: s.Downloaded, Uploaded: s.Uploaded, Wasted: s.Wasted,
+		Waiting: []waitingRead{}, Sources: []sourceRow{}, Connected: []peerRow{},
+	}
+	if root := t.Root(); root != nil {
+		r.Have = t.CachedBytes(root)
+	}
+	for _, w := range s.Waiting {
+		r.Waiting = append(r.Waiting, waitingRead{w.Piece, now.Sub(w.Since).Seconds(), w.Blocks, w.Received, w.From})
+	}
+	for _, src := range s.Sources {
+		row := sourceRow{Name: src.Name, Status: src.Status, Seeds: known(src.Seeds), Peers: known(src.Peers)}
+		if src.Next >= 0 {
+			next := src.Next.Seconds()
+			row.Next = &next
+		}
+		r.Sources = append(r.Sources, row)
+	}
+	for _, p := range s.Peers {
+		r.Connected = append(r.Connected, peerRow{p.Addr, p.Client, p.Source, p.Outgoing, p.Seed, p.Pieces,
+			p.PeerChoking, p.AmInterested, p.Snubbed, p.Rate, p.RTT.Seconds(), p.Downloaded, p.Uploaded})
+	}
+	return r
+}
+
+// known returns nil for a number that is not known.
+func known(n int) *int {
+	if n < 0 {
+		return nil
+	}
+	return &n
+}
+
+// reports takes the state of all torrents.
+func (m *mount) reports() []report {
+	now := time.Now()
+	all := []report{}
+	for _, t := range m.lib.Torrents() {
+		all = append(all, newReport(t, now))
+	}
+	return all
+}
+
+// marshal writes JSON for people to read too.
+func marshal(v any) ([]byte, error) {
+	b, err := json.MarshalIndent(v, "", "  ")
+	return append(b, '\n'), err
+}
+
+// text writes the header and the table of one torrent.
+func (r *report) text(w io.Writer) {
+	fmt.Fprintln(w, r.Name)
+	state := r.State
+	if r.Reason != "" {
+		state += " (" + r.Reason + ")"
+	}
+	have := "size not known yet"
+	if r.Size > 0 {
+		have = fmt.Sprintf("%s of %s here", size(r.Have), size(r.Size))
+	}
+	fmt.Fprintf(w, "%s; %s; %s/s down, %s/s up; %d seeds and %d peers connected, %d more known\n",
+		state, have, size(r.Down), size(r.Up), r.Seeds, r.Peers, r.Candidates)
+	r.readsText(w)
+	r.sourcesText(w)
+}
+
+// readsText lists the reads that wait.
+func (r *report) readsText(w io.Writer) {
+	for _, x := range r.Waiting {
+		fmt.Fprintf(w, "a read waits for piece %d since %s: %d of %d blocks here", x.Piece,
+			short(time.Duration(x.Seconds*float64(time.Second))), x.Received, x.Blocks)
+		if len(x.From) > 0 {
+			fmt.Fprintf(w, ", asked from %s", strings.Join(x.From, ", "))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// sourcesText writes the table that every client has.
+func (r *report) sourcesText(w io.Writer) {
+	const row = "%-40s  %-28s  %9s  %6s  %6s\n"
+	fmt.Fprintf(w, row, "Name", "Status", "Update In", "Seeds", "Peers")
+	for _, s := range r.Sources {
+		next := "-"
+		if s.Next != nil {
+			next = short(time.Duration(*s.Next * float64(time.Second)))
+		}
+		fmt.Fprintf(w, row, s.Name, s.Status, next, count(s.Seeds), count(s.Peers))
+	}
+}
+
+// peersText lists the connected peers.
+func (r *report) peersText(w io.Writer) {
+	const row = "%-47s  %-24s  %-10s  %-4s  %7s  %10s  %10s  %10s  %8s  %s\n"
+	fmt.Fprintf(w, row, "Address", "Client", "Source", "Dir", "Pieces", "Down/s", "Downloaded", "Uploaded", "RTT", "Flags")
+	for _, p := range r.Connected {
+		dir := "in"
+		if p.Outgoing {
+			dir = "out"
+		}
+		var flags []string
+		for name, on := range map[string]bool{"seed": p.Seed, "choking": p.Choking, "interested": p.Interested, "snubbed": p.Snubbed} {
+			if on {
+				flags = append(flags, name)
+			}
+		}
+		fmt.Fprintf(w, row, p.Addr, p.Client, p.Source, dir, fmt.Sprint(p.Pieces), size(p.Down), size(p.Downloaded),
+			size(p.Uploaded), time.Duration(p.RTT*float64(time.Second)).Round(time.Millisecond), joinSorted(flags))
+	}
+}
+
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+func count(n *int) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprint(*n)
+}
+
+// short writes a duration as 4m 10s.
+func short(d time.Duration) string {
+	s := int64(d.Round(time.Second) / time.Second)
+	switch {
+	case s >= 3600:
+		return fmt.Sprintf("%dh %02dm", s/3600, s/60%60)
+	case s >= 60:
+		return fmt.Sprintf("%dm %02ds", s/60, s%60)
+	default:
+		return fmt.Sprintf("%ds", s)
+	}
+}
