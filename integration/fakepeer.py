@@ -1,0 +1,121 @@
+#!/usr/bin/python3
+"""Misbehaving peers, by script. They wait to be connected to (x.pe of a magnet names them).
+
+  fakepeer.py HOST:PORT=MODE=X.torrent…        serves until it is killed; prints "ready" when all listen
+
+Modes, each with the right handshake and, unless said otherwise, the right metadata:
+  dead       has every piece, never unchokes: a torrent that lists and never reads
+  silent     has every piece, unchokes, answers no request
+  corrupt    answers each request with random bytes
+  drop       answers four blocks and hangs up
+  reject     has every piece, unchokes, rejects each request (BEP 6)
+  wrongmeta  offers random bytes as metadata, and has no pieces
+  hugemeta   offers 2 GiB of metadata
+  garbage    sends random bytes after the handshake
+  longmsg    announces a message of 4 GiB after the handshake
+  mute       accepts the connection and sends nothing, not even a handshake
+  noinfo     a handshake for another info-hash
+The info dictionary is served as it stands in the file, so it may be of any shape: only its hash is right.
+"""
+import asyncio, hashlib, os, random, struct, sys
+import bencode
+
+BLOCK = 16 << 10
+UT_METADATA = 3
+
+
+class Torrent:
+    def __init__(self, path):
+        self.path = path
+        with open(path, 'rb') as f:
+            raw = f.read()
+        # by hand: a hostile info may not be decodable
+        start = raw.index(b'4:info') + 6
+        self.info = raw[start:-1]
+        self.hash = hashlib.sha1(self.info).digest()
+        try:
+            self.pieces = len(bencode.decode(self.info)[b'pieces']) // 20
+        except Exception:
+            self.pieces = 1
+
+
+def message(i, payload=b''):
+    return struct.pack('>IB', 1 + len(payload), i) + payload
+
+
+async def serve(mode, t, r, w):
+    if mode == 'mute':
+        await r.read()
+        return
+    await r.readexactly(68)
+    own = bytes(20) if mode == 'noinfo' else t.hash
+    w.write(b'\x13BitTorrent protocol' + bytes([0, 0, 0, 0, 0, 0x10, 0, 4]) + own + b'-XX0001-' + os.urandom(12))
+    if mode == 'garbage':
+        w.write(random.randbytes(100000))
+    elif mode == 'longmsg':
+        w.write(struct.pack('>IB', 0xffffffff, 7) + bytes(50000))
+    size = 1 << 31 if mode == 'hugemeta' else len(t.info)
+    w.write(message(20, b'\0' + bencode.encode({'m': {'ut_metadata': UT_METADATA}, 'metadata_size': size, 'v': 'fake'})))
+    w.write(message(15 if mode == 'wrongmeta' else 14))  # have none, have all
+    if mode in ('silent', 'corrupt', 'drop', 'reject'):
+        w.write(message(1))
+    theirs, blocks = {}, 0
+    while True:
+        n = struct.unpack('>I', await r.readexactly(4))[0]
+        if n == 0:
+            continue
+        body = await r.readexactly(n)
+        if body[0] == 20 and body[1] == 0:
+            theirs = bencode.decode(body[2:]).get(b'm', {})
+        elif body[0] == 20 and body[1] == UT_METADATA:
+            q, _ = bencode.decode_prefix(body[2:])
+            if q[b'msg_type'] == 0 and b'ut_metadata' in theirs:
+                b = t.info[q[b'piece'] * BLOCK:][:BLOCK]
+                if mode == 'wrongmeta':
+                    b = random.randbytes(len(b))
+                w.write(message(20, bytes([theirs[b'ut_metadata']]) + bencode.encode(
+                    {'msg_type': 1, 'piece': q[b'piece'], 'total_size': size}) + b))
+        elif body[0] == 6:
+            index, begin, length = struct.unpack('>III', body[1:13])
+            blocks += 1
+            if mode == 'drop' and blocks > 4:
+                return
+            if mode in ('corrupt', 'drop'):
+                data = random.randbytes(length) if mode == 'corrupt' else block(t, index, begin, length)
+                w.write(message(7, struct.pack('>II', index, begin) + data))
+            elif mode == 'reject':
+                w.write(message(16, body[1:13]))
+        await w.drain()
+
+
+def block(t, index, begin, length):
+    """Honest data of a single-file torrent, whose payload lies in ../data beside the torrents."""
+    d = bencode.decode(t.info)
+    path = os.path.join(os.path.dirname(os.path.dirname(t.path)), 'data', d[b'name'].decode())
+    with open(path, 'rb') as f:
+        f.seek(index * d[b'piece length'] + begin)
+        return f.read(length)
+
+
+async def main():
+    servers = []
+    for arg in sys.argv[1:]:
+        addr, mode, path = arg.split('=')
+        host, port = addr.rsplit(':', 1)
+        t = Torrent(path)
+
+        async def client(r, w, mode=mode, t=t):
+            try:
+                await serve(mode, t, r, w)
+            except (OSError, asyncio.IncompleteReadError, KeyError, ValueError, struct.error):
+                pass
+            finally:
+                w.close()
+
+        servers.append(await asyncio.start_server(client, host, int(port)))
+    print('ready', flush=True)
+    await asyncio.gather(*(s.serve_forever() for s in servers))
+
+
+if __name__ == '__main__':
+    asyncio.run(main())

@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+"""make.py DIR VIDEO.mp4 VIDEO.mkv: writes the payloads of the integration test and their torrents.
+
+DIR/data/NAME       payload of the torrent NAME, a file or a folder (padding files are not written)
+DIR/torrents/NAME.torrent and NAME.hash (info-hash, 40 hex digits)
+
+Payloads come from a seed, so every run has the same bytes; each torrent has its own info-hash.
+"""
+import hashlib, os, random, shutil, sys
+import bencode
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+class Maker:
+    def __init__(self, root):
+        self.data, self.out = os.path.join(root, 'data'), os.path.join(root, 'torrents')
+        for d in (self.data, self.out):
+            os.makedirs(d, exist_ok=True)
+
+    def payload(self, path, size):
+        """A file of random bytes, the same for the same path."""
+        full = os.path.join(self.data, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        rnd = random.Random(path)
+        with open(full, 'wb') as f:
+            while size:
+                n = min(size, MIB)
+                f.write(rnd.randbytes(n))
+                size -= n
+
+    def single(self, name, piece, size=None):
+        if size is not None:
+            self.payload(name, size)
+        self._write(name, piece, [(os.path.join(self.data, name), None)],
+                    {'length': os.path.getsize(os.path.join(self.data, name))})
+
+    def multi(self, name, piece, files, pad=False):
+        """files: (path, size, attr) in the torrent's order. With pad, BEP 47 padding aligns each file."""
+        entries, parts = [], []
+        for i, (path, size, attr) in enumerate(files):
+            if attr != 'l':
+                self.payload(os.path.join(name, path), size)
+                parts.append((os.path.join(self.data, name, path), size))
+            e = {'path': path.split('/'), 'length': size}
+            if attr:
+                e['attr'] = attr
+            if attr == 'l':
+                e['length'] = 0
+                e['symlink path'] = size.split('/')
+            if attr == 'x':
+                os.chmod(os.path.join(self.data, name, path), 0o755)
+            entries.append(e)
+            rest = -size % piece if attr != 'l' else 0
+            if pad and rest and i + 1 < len(files):
+                entries.append({'path': ['.pad', str(rest)], 'length': rest, 'attr': 'p'})
+                parts.append((None, rest))
+        self._write(name, piece, parts, {'files': entries})
+
+    def same(self, name, like):
+        """The payload of another torrent under a name and info-hash of its own."""
+        with open(os.path.join(self.out, like + '.torrent'), 'rb') as f:
+            meta = bencode.decode(f.read())
+        meta[b'info'][b'source'] = name.encode()
+        self.save(name, meta)
+
+    def _write(self, name, piece, parts, info):
+        pieces, h, room = [], hashlib.sha1(), piece
+        for path, size in parts:
+            for b in (self._read(path) if path else self._zeros(size)):
+                while b:
+                    h.update(b[:room])
+                    b, room = b[room:], room - min(room, len(b))
+                    if not room:
+                        pieces.append(h.digest())
+                        h, room = hashlib.sha1(), piece
+        if room < piece:
+            pieces.append(h.digest())
+        self.save(name, {'info': dict(info, **{'name': name, 'piece length': piece, 'pieces': b''.join(pieces)})})
+
+    @staticmethod
+    def _read(path):
+        with open(path, 'rb') as f:
+            while b := f.read(MIB):
+                yield b
+
+    @staticmethod
+    def _zeros(size):
+        while size:
+            n = min(size, MIB)
+            yield bytes(n)
+            size -= n
+
+    def save(self, name, meta):
+        info = meta.get('info') or meta[b'info']
+        with open(os.path.join(self.out, name + '.torrent'), 'wb') as f:
+            f.write(bencode.encode(meta))
+        with open(os.path.join(self.out, name + '.hash'), 'w') as f:
+            f.write(hashlib.sha1(bencode.encode(info)).hexdigest() + '\n')
+
+
+def main():
+    root, mp4, mkv = sys.argv[1:]
+    m = Maker(root)
+    m.single('big.bin', 256 * KIB, 64 * MIB + 12345)      # odd last piece
+    for video, name in ((mp4, 'video.mp4'), (mkv, 'video.mkv')):
+        shutil.copy(video, os.path.join(m.data, name))
+        m.single(name, 256 * KIB)
+    m.multi('tree', 64 * KIB, [
+        ('README', 1234, ''), ('empty', 0, ''), ('dir/a.bin', 3 * MIB + 1, ''), ('dir/deeper/still/b.bin', 777777, ''),
+        ('dir/empty too', 0, ''), ('tiny1', 1, ''), ('tiny2', 1, ''), ('tiny3', 1, ''),   # many files in one piece
+        ('Ünïcödé/日本語/Привет 🎬.bin', 200001, ''), ('spaces and \'quotes" $x.bin', 65536, ''), ('last.bin', 99, ''),
+    ])
+    m.multi('padded', 32 * KIB, [
+        ('one.bin', 100000, ''), ('run.sh', 5000, 'x'), ('two.bin', 65536, ''), ('sub/three.bin', 12345, ''),
+        ('link', 'sub/three.bin', 'l'),
+    ], pad=True)
+    for name, size in (('from-libtorrent.bin', 9), ('from-transmission.bin', 9), ('from-aria2.bin', 9), ('shared.bin', 8),
+                       ('lpd.bin', 4), ('xpe.bin', 4), ('routers.bin', 4), ('user.bin', 4), ('dead.bin', 8), ('hurt.bin', 6),
+                       ('wrongmeta.bin', 2), ('spelled.bin', 1)):
+        m.single(name, 128 * KIB, size * MIB + 4321)
+    m.same('dead-two.bin', 'dead.bin')
+
+
+if __name__ == '__main__':
+    main()

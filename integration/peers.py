@@ -1,0 +1,139 @@
+#!/usr/bin/python3
+"""libtorrent sessions in one process: the nodes of the DHT, seeds and leechers. Run with Debian's python3-libtorrent.
+
+  peers.py serve SOCKET           answers requests, one JSON line each, until it is killed
+  peers.py ask SOCKET JSON        sends one request and prints the answer; exit status 1 for {"error":…}
+
+Requests:
+  {"op":"session","id":"s","listen":"198.18.2.1:6881","dht":true,"lsd":false,"bootstrap":"host:port,…"}
+  {"op":"mirror","listen":"198.18.6.1:6880"}             a bootstrap node that knows nobody
+                  A session picks its node ID anew when it first hears its address. What is told of other nodes only after
+                  that has no dead IDs in its tables: with those, transmission needs minutes for its first announce.
+  {"op":"nodes","id":"s","nodes":[["host",port],…]}      tells its DHT about these
+  {"op":"seed","id":"s","torrent":"x.torrent","save":"dir"}
+  {"op":"leech","id":"s","torrent":"x.torrent","save":"dir","peer":["host",port]}    peer may be left out
+  {"op":"wait","id":"s","hash":"hex","timeout":30}        until the leecher is complete
+  {"op":"remove","id":"s","hash":"hex"}
+  {"op":"announce","id":"s"}                              announces all its torrents in the DHT
+  {"op":"table","id":"s"}                                 number of nodes in its routing table
+"""
+import json, os, socket, struct, sys, threading, time, warnings
+import bencode
+
+
+def tell_addresses(listen):
+    """Answers every DHT query with nothing but the asker's own address (BEP 42), for ever."""
+    host, port = listen.rsplit(':', 1)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((host, int(port)))
+    while True:
+        b, addr = sock.recvfrom(4096)
+        try:
+            q = bencode.decode(b)
+            sock.sendto(bencode.encode({'t': q[b't'], 'y': 'r', 'ip': socket.inet_aton(addr[0]) + struct.pack('>H', addr[1]),
+                                        'r': {'id': bytes(20)}}), addr)
+        except (KeyError, ValueError):
+            pass
+
+
+class Farm:
+    def __init__(self):
+        import libtorrent
+        self.lt, self.sessions, self.handles = libtorrent, {}, {}
+
+    def session(self, r):
+        self.sessions[r['id']] = self.lt.session({
+            'listen_interfaces': r['listen'], 'enable_dht': r.get('dht', True), 'enable_lsd': r.get('lsd', False),
+            'dht_bootstrap_nodes': r.get('bootstrap', ''), 'enable_upnp': False, 'enable_natpmp': False,
+            # the nodes announce quickly enough for a test, and do not limit themselves
+            'dht_upload_rate_limit': 1000000, 'alert_mask': 0, 'aio_threads': 1, 'hashing_threads': 1,
+            'unchoke_slots_limit': -1, 'allow_multiple_connections_per_ip': True,
+        })
+
+    def mirror(self, r):
+        threading.Thread(target=tell_addresses, args=(r['listen'],), daemon=True).start()
+
+    def nodes(self, r):
+        for host, port in r['nodes']:
+            self.sessions[r['id']].add_dht_node((host, port))
+
+    def _add(self, r, flags):
+        p = self.lt.add_torrent_params()
+        p.ti = self.lt.torrent_info(r['torrent'])
+        p.save_path = r['save']
+        p.flags = flags
+        h = self.sessions[r['id']].add_torrent(p)
+        self.handles[r['id'], str(p.ti.info_hashes().v1)] = h
+        return h
+
+    def seed(self, r):
+        h = self._add(r, self.lt.torrent_flags.seed_mode | self.lt.torrent_flags.upload_mode)
+        h.force_dht_announce()
+
+    def leech(self, r):
+        h = self._add(r, self.lt.torrent_flags.default_flags & ~self.lt.torrent_flags.auto_managed
+                      & ~self.lt.torrent_flags.paused)
+        if 'peer' in r:
+            h.connect_peer(tuple(r['peer']))
+
+    def wait(self, r):
+        h = self.handles[r['id'], r['hash']]
+        end = time.monotonic() + r['timeout']
+        while not h.status().is_seeding:
+            if time.monotonic() > end:
+                s = h.status()
+                raise TimeoutError('%.0f %% after %s s, %d peers' % (s.progress * 100, r['timeout'], s.num_peers))
+            time.sleep(0.05)
+
+    def remove(self, r):
+        self.sessions[r['id']].remove_torrent(self.handles.pop((r['id'], r['hash'])))
+
+    def announce(self, r):
+        for (i, _), h in self.handles.items():
+            if i == r['id']:
+                h.force_dht_announce()
+
+    def table(self, r):
+        return {'nodes': self.sessions[r['id']].status().dht_nodes}
+
+    def answer(self, line):
+        try:
+            r = json.loads(line)
+            if r['op'] not in ('session', 'mirror', 'nodes', 'seed', 'leech', 'wait', 'remove', 'announce', 'table'):
+                raise ValueError('op %r' % r['op'])
+            return dict(getattr(self, r['op'])(r) or {}, ok=True)
+        except Exception as e:
+            return {'error': '%s: %s' % (type(e).__name__, e)}
+
+
+def serve(path):
+    warnings.simplefilter('ignore')
+    farm = Farm()
+    srv = socket.socket(socket.AF_UNIX)
+    srv.bind(path)
+    srv.listen(16)
+
+    def client(c):
+        with c, c.makefile('rw') as f:
+            for line in f:
+                f.write(json.dumps(farm.answer(line)) + '\n')
+                f.flush()
+
+    while True:
+        c, _ = srv.accept()
+        threading.Thread(target=client, args=(c,), daemon=True).start()
+
+
+def ask(path, request):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(path)
+        with s.makefile('rw') as f:
+            f.write(request + '\n')
+            f.flush()
+            answer = json.loads(f.readline() or '{"error":"no answer"}')
+    print(json.dumps(answer))
+    return 1 if 'error' in answer else 0
+
+
+if __name__ == '__main__':
+    sys.exit(serve(sys.argv[2]) if sys.argv[1] == 'serve' else ask(*sys.argv[2:]))
