@@ -96,6 +96,7 @@ type Status struct {
 
 	Pieces, HavePieces int   // 0 until the info is known
 	Size               int64 // bytes; 0 until the info is known
+	Missing            int64 // bytes of pieces that we do not have
 
 	ConnectedSeeds, ConnectedPeers int // seeds are not counted as peers
 	Candidates                     int // known, not connected

@@ -38,6 +38,8 @@ type effects interface {
 	serve(id picker.PeerID, c conn, fast bool, m wire.Message)
 	// gotInfo tells whoever added the torrent.
 	gotInfo(info *metainfo.Info)
+	// needPeers asks for candidates without delay.
+	needPeers()
 	// dhtNode hands an address to the DHT (BEP 5, PORT message).
 	dhtNode(addr netip.AddrPort)
 	// seenAs takes a peer's word of what our address is.

@@ -53,6 +53,7 @@ type fakeEffects struct {
 func (f *fakeEffects) dial(a netip.AddrPort)      { f.dialled = append(f.dialled, a) }
 func (f *fakeEffects) hash(j hashJob)             { f.hashes = append(f.hashes, j) }
 func (f *fakeEffects) gotInfo(i *metainfo.Info)   { f.info = i }
+func (f *fakeEffects) needPeers()                 {}
 func (f *fakeEffects) dhtNode(netip.AddrPort)     {}
 func (f *fakeEffects) seenAs(ip, from netip.Addr) {}
 func (f *fakeEffects) serve(_ picker.PeerID, _ conn, _ bool, m wire.Message) {

@@ -14,6 +14,9 @@ func (l *loop) setWants(now time.Time, m evWants) {
 	} else {
 		if len(l.readers) == 0 {
 			l.cands.revive(now)
+			if len(l.peers)+l.cands.waiting() < fewPeers {
+				l.do.needPeers()
+			}
 		}
 		l.readers[m.reader] = m.wants
 	}

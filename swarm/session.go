@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	mrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime"
@@ -19,6 +20,7 @@ import (
 	"magnetfs/swarm/metainfo"
 	"magnetfs/swarm/peer"
 	"magnetfs/swarm/picker"
+	"magnetfs/swarm/tracker"
 	"magnetfs/swarm/wire"
 )
 
@@ -79,6 +81,8 @@ type Session struct {
 	shaking   *semaphore.Weighted
 	hashers   *workers
 	servers   *workers
+	trackers  *tracker.Client
+	key       uint32      // by which trackers know us (BEP 3)
 	dht       *dhtNodes   // nil if off
 	lpd       *lpd.Server // nil if off
 	wg        sync.WaitGroup
@@ -135,13 +139,15 @@ func NewSession(cfg Config) (*Session, error) {
 func (s *Session) open(cfg Config) error {
 	s.hashers = newWorkers(runtime.GOMAXPROCS(0))
 	s.servers = newWorkers(2)
+	s.trackers = tracker.NewClient(tracker.ClientConfig{Network: s.network, Resolve: s.resolve})
+	s.key = mrand.Uint32()
 	port, packets, err := s.listen(cfg.Port)
 	if err != nil {
 		return err
 	}
 	s.port = port
 	if !cfg.DHT.Disable {
-		if s.dht, err = newDHTNodes(s, cfg.DHT, packets); err != nil {
+		if err := s.startDHT(cfg.DHT, packets); err != nil {
 			return err
 		}
 	} else {
@@ -209,9 +215,9 @@ func (s *Session) Add(spec AddSpec) (*Torrent, error) {
 		spec:    spec,
 		inbox:   make(chan event, inboxSize),
 		done:    make(chan struct{}),
-		private: make(chan struct{}),
 	}
 	t.ctx, t.cancel = context.WithCancel(s.ctx)
+	t.public, t.endPublic = context.WithCancel(t.ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -253,7 +259,7 @@ func (s *Session) start(t *Torrent) {
 		l.meta = newMetadata(t.spec.InfoHash)
 	} else {
 		if t.spec.Info.Private {
-			close(t.private)
+			t.endPublic()
 		}
 		l.setInfo(now, t.spec.Info)
 		for _, p := range t.spec.Have {
@@ -266,7 +272,7 @@ func (s *Session) start(t *Torrent) {
 	if len(t.spec.Peers) > 0 {
 		t.wg.Go(func() { t.resolvePeers(t.spec.Peers) })
 	}
-	t.finder.start()
+	t.finder.start(t.spec.Info != nil)
 }
 
 // remove forgets a torrent, so that nobody finds it any more.
@@ -351,9 +357,11 @@ func (s *Session) Close() error {
 		ts = append(ts, t)
 	}
 	s.mu.Unlock()
+	var wg sync.WaitGroup
 	for _, t := range ts {
-		t.Close()
+		wg.Go(t.Close) // each may have trackers to say good-bye to
 	}
+	wg.Wait()
 	s.cancel()
 	for _, l := range s.listeners {
 		l.Close()
@@ -363,6 +371,9 @@ func (s *Session) Close() error {
 	}
 	if s.dht != nil {
 		s.dht.close()
+	}
+	if s.trackers != nil {
+		s.trackers.Close()
 	}
 	s.wg.Wait()
 	if s.hashers != nil {

@@ -17,6 +17,7 @@ func (l *loop) status(now time.Time) Status {
 		Downloaded: l.down.total,
 		Uploaded:   l.up.total,
 		Wasted:     l.wasted,
+		Sources:    []SourceStatus{l.pexStatus()},
 	}
 	switch {
 	case l.broken != nil:
@@ -37,6 +38,7 @@ func (l *loop) status(now time.Time) Status {
 	if l.info != nil {
 		s.Name = l.info.Name
 		s.Pieces, s.HavePieces, s.Size = l.picker.Pieces(), l.picker.HadCount(), l.info.Length
+		s.Missing = l.missing()
 	}
 	for _, r := range l.peers {
 		p := l.peerStatus(r)
@@ -90,4 +92,14 @@ func (l *loop) peerStatus(r *remote) PeerStatus {
 		p.Rate, p.RTT, p.Queue, p.Depth, p.Snubbed = k.Rate, k.RTT, k.Queue, k.Depth, k.Snubbed
 	}
 	return p
+}
+
+// missing is how many bytes of the torrent we do not have.
+func (l *loop) missing() int64 {
+	n := l.info.Length - int64(l.picker.HadCount())*l.info.PieceLength
+	last := l.picker.Pieces() - 1
+	if last >= 0 && l.picker.Had(last) {
+		n += l.info.PieceLength - l.picker.PieceSize(last)
+	}
+	return n
 }

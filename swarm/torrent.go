@@ -30,9 +30,17 @@ type Torrent struct {
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when the loop takes no more events
 	wg      sync.WaitGroup
-	private chan struct{} // closed when the info says so
-	finder  *finder
+	// public ends with the torrent, or as soon as it is known to be private:
+	// what may not be used then lives under it.
+	public    context.Context
+	endPublic context.CancelFunc
+	finder    *finder
 }
+
+// untilPrivate returns the context under which DHT, LPD and PEX are used.
+func (t *Torrent) untilPrivate() context.Context { return t.public }
+
+func (t *Torrent) isPrivate() bool { return t.public.Err() != nil }
 
 // post hands an event to the loop; false if the torrent is closed.
 func (t *Torrent) post(ev event) bool {
@@ -131,7 +139,7 @@ func (t *Torrent) Status() Status {
 	}
 	select {
 	case s := <-reply:
-		s.Sources = t.finder.rows(s)
+		s.Sources = t.finder.rows(s.Sources[0])
 		return s
 	case <-t.done:
 		return closed
@@ -143,6 +151,7 @@ func (t *Torrent) Close() {
 	t.session.remove(t)
 	t.cancel()
 	t.wg.Wait()
+	t.finder.stop()
 }
 
 func (t *Torrent) resolvePeers(hostports []string) {
@@ -211,12 +220,7 @@ func (t *Torrent) offer(link *peer.Link, addr netip.AddrPort, outgoing bool, rou
 
 // handshake is what we say in this torrent.
 func (t *Torrent) handshake() wire.Handshake {
-	dht := t.session.dhtPort() != 0
-	select {
-	case <-t.private:
-		dht = false
-	default:
-	}
+	dht := t.session.dhtPort() != 0 && !t.isPrivate()
 	return wire.Handshake{Reserved: wire.NewReserved(dht), InfoHash: t.spec.InfoHash, PeerID: t.session.peerID}
 }
 
@@ -281,12 +285,15 @@ func (t *Torrent) serve(id picker.PeerID, c conn, fast bool, m wire.Message) {
 
 func (t *Torrent) gotInfo(info *metainfo.Info) {
 	if info.Private {
-		close(t.private)
+		t.endPublic()
+		t.wg.Go(t.finder.turnedPrivate)
 	}
 	if t.spec.OnInfo != nil {
 		t.wg.Go(func() { t.spec.OnInfo(info) })
 	}
 }
+
+func (t *Torrent) needPeers() { t.finder.needPeers() }
 
 func (t *Torrent) dhtNode(addr netip.AddrPort) { t.session.addNode(addr) }
 
