@@ -31,7 +31,7 @@ var rules = []rule{
 }
 
 // testAids are imported by tests, and by each other.
-var testAids = []string{"internal/simnet", "internal/swarmtest", "internal/layout", "cache/cachetest"}
+var testAids = []string{"internal/simnet", "internal/swarmtest", "internal/layout", "cache/cachetest", "fetch/fetchtest"}
 
 // keepers are modules that only some folders may import.
 var keepers = []struct {
@@ -91,8 +91,8 @@ func forbidden(f File, imp string) string {
 	if !ours || target == f.Dir {
 		return "" // not ours, or a package's own external test
 	}
-	if slices.Contains(testAids, target) {
-		if f.Test || slices.Contains(testAids, f.Dir) || matchAny([]string{"integration/..."}, f.Dir) {
+	if isAid(target) {
+		if f.Test || isAid(f.Dir) || matchAny([]string{"integration/..."}, f.Dir) {
 			return ""
 		}
 		return "an aid for tests"

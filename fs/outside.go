@@ -1,0 +1,63 @@
+package fs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotMounted is wrapped by the error that says that a folder is no mount of ours.
+var ErrNotMounted = errors.New("magnetfs is not mounted there")
+
+// Mounted returns the folders that magnetfs is mounted on, whoever mounted them.
+func Mounted() ([]string, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	all, err := parseMounts(f)
+	if err != nil {
+		return nil, err
+	}
+	var dirs []string
+	for _, m := range all {
+		if m.fsType == FSType {
+			dirs = append(dirs, m.target)
+		}
+	}
+	return dirs, nil
+}
+
+// Find returns the absolute path of a folder that magnetfs is mounted on, be the
+// mount alive or left behind by a killed process. Otherwise the error wraps
+// ErrNotMounted.
+func Find(dir string) (path string, err error) {
+	path, err = resolve(dir)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNotMounted, err)
+	}
+	on, err := mountOn(path)
+	if err != nil {
+		return "", fmt.Errorf("fs: reading the mount table: %w", err)
+	}
+	if on == nil || on.fsType != FSType {
+		return "", fmt.Errorf("%w: %s", ErrNotMounted, path)
+	}
+	return path, nil
+}
+
+// Unmount takes a mount away from outside of its process. EBUSY if programs use it;
+// lazily, it goes from under them.
+func Unmount(path string, lazily bool) error {
+	if lazily {
+		return detach(path)
+	}
+	err := unmount(path)
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("%w: %s", ErrNotMounted, path)
+	}
+	return err
+}

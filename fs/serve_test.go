@@ -1,0 +1,81 @@
+package fs_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"magnetfs/fetch/fetchtest"
+	"magnetfs/fs"
+)
+
+// serveConfig is the argument of the serving process.
+type serveConfig struct {
+	Target    string
+	State     string
+	RAM       int64         // bytes
+	NoPeers   time.Duration // patience of reads, see fetch.Config
+	NoBlocks  time.Duration
+	Create    bool
+	Torrents  []string // added before the mount
+	AbortDump bool
+}
+
+// serve mounts and obeys: each line of standard input is a command, each answer is
+// one line. The first answer is "ready" or an error.
+func serve(args []string) int {
+	var cfg serveConfig
+	if err := json.Unmarshal([]byte(args[0]), &cfg); err != nil {
+		fmt.Println(err)
+		return 2
+	}
+	engine := fetchtest.New()
+	for name, it := range catalogue {
+		engine.Offer(torrent(name), it.script)
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	lib, closeLib, err := fetchtest.Open(engine, fetchtest.Options{StateDir: cfg.State, Bytes: cfg.RAM,
+		NoPeers: cfg.NoPeers, NoBlocks: cfg.NoBlocks, Log: log})
+	if err != nil {
+		fmt.Println(err)
+		return 2
+	}
+	defer closeLib()
+	for _, name := range cfg.Torrents {
+		if _, _, err := lib.Add(magnetOf(name)); err != nil {
+			fmt.Println(err)
+			return 2
+		}
+	}
+	s, err := fs.Mount(fs.Config{Library: lib, Target: cfg.Target, Create: cfg.Create, Log: log,
+		Space: func() (int64, int64) { return 1 << 30, 1 << 20 }})
+	if err != nil {
+		fmt.Println(strings.ReplaceAll(err.Error(), "\n", " "))
+		return 1
+	}
+	fmt.Println("ready")
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		switch in.Text() {
+		case "goroutines":
+			fmt.Println(runtime.NumGoroutine())
+		case "gone":
+			s.Wait()
+			fmt.Println("gone")
+			return 0
+		case "unmount":
+			start := time.Now()
+			err := s.Unmount()
+			s.Wait()
+			fmt.Println(time.Since(start).Milliseconds(), err)
+			return 0
+		}
+	}
+	_ = s.Unmount()
+	return 0
+}
