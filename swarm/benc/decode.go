@@ -30,7 +30,7 @@ func UnmarshalPrefix(data []byte, v any, lim Limits) (n int, err error) {
 	if err := checkTarget(v); err != nil {
 		return 0, err
 	}
-	s, err := scan(data, lim, false)
+	s, err := scan(data, lim, nil)
 	if err != nil {
 		return 0, err
 	}

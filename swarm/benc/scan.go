@@ -53,7 +53,7 @@ func (e *SyntaxError) Error() string {
 // It takes linear time and does not allocate unless the nesting is deep. Soft faults (see the package comment) pass.
 // The error is a *SyntaxError.
 func Check(data []byte, lim Limits) (n int, err error) {
-	s, err := scan(data, lim, false)
+	s, err := scan(data, lim, nil)
 	return s.end, err
 }
 
@@ -67,122 +67,185 @@ type token struct {
 type scanned struct {
 	end   int          // offset behind the value
 	depth int          // deepest nesting met; 0 for a lone string or integer
+	count int          // tokens, end marks included
 	soft  *SyntaxError // first soft fault, nil if the value is canonical
-	toks  []token      // all tokens, if they were asked for
+}
+
+// scan walks the first value of data. It lists the tokens in toks, if that is not nil: it must hold as many as an
+// earlier scan counted.
+func scan(data []byte, lim Limits, toks []token) (scanned, error) {
+	s := scanner{data: data, lim: lim.withDefaults(), toks: toks}
+	if s.cut = len(data) > s.lim.MaxBytes; s.cut {
+		s.data = data[:s.lim.MaxBytes]
+	}
+	for {
+		if err := s.element(); err != nil {
+			return scanned{}, err
+		}
+		if s.depth == 0 {
+			s.out.end = s.pos
+			return s.out, nil
+		}
+	}
+}
+
+// scanner is a scan under way.
+type scanner struct {
+	data     []byte // no more than MaxBytes
+	cut      bool   // there was more
+	lim      Limits
+	toks     []token
+	pos      int // data[:pos] was scanned
+	elements int // so far, without end marks
+	out      scanned
+
+	// The open lists and dictionaries: depth frames, the first in few. Most values nest less, and cost no allocation.
+	depth int
+	few   [16]frame
+	more  []frame
 }
 
 // frame is an open list or dictionary.
 type frame struct {
 	dict      bool
 	wantValue bool // dictionary only: a key was read, its value has to follow
-	key       []byte
 	hasKey    bool
-	tok       int // index of its token, if tokens are recorded
+	keyBegin  int // of the last key: data[keyBegin:keyEnd]
+	keyEnd    int
+	tok       int // index of its token
 }
 
-// scan walks the first value of data. With record it lists the tokens.
-func scan(data []byte, lim Limits, record bool) (s scanned, err error) {
-	lim = lim.withDefaults()
-	cut := len(data) > lim.MaxBytes
-	if cut {
-		data = data[:lim.MaxBytes]
+// top returns the innermost open list or dictionary, or nil.
+func (s *scanner) top() *frame {
+	switch {
+	case s.depth == 0:
+		return nil
+	case s.depth <= len(s.few):
+		return &s.few[s.depth-1]
 	}
-	var few [16]frame // most values nest less: no allocation for them
-	stack := few[:0]
-	pos, count := 0, 0
-	fail := func(off int, format string, args ...any) (scanned, error) {
-		return scanned{}, &SyntaxError{off, fmt.Sprintf(format, args...)}
+	return &s.more[s.depth-len(s.few)-1]
+}
+
+// element scans one token: a string, an integer, the start of a list or dictionary, or an end mark.
+func (s *scanner) element() error {
+	if s.pos == len(s.data) {
+		return s.ends("input ends inside a value")
 	}
-	soften := func(off int, reason string) {
-		if reason != "" && s.soft == nil {
-			s.soft = &SyntaxError{off, reason}
+	c := s.data[s.pos]
+	if c != 'e' {
+		if s.elements++; s.elements > s.lim.MaxTokens {
+			return s.fail("more than %d elements", s.lim.MaxTokens)
 		}
 	}
-	for {
-		if pos == len(data) {
-			if cut {
-				return fail(pos, "value larger than the limit of %d bytes", lim.MaxBytes)
-			}
-			return fail(pos, "input ends inside a value")
+	if s.toks != nil {
+		s.toks[s.out.count] = token{uint32(s.pos), uint32(s.out.count + 1)}
+	}
+	s.out.count++
+	top := s.top()
+	var err error
+	switch {
+	case c == 'e':
+		err = s.close(top)
+	case top != nil && top.dict && !top.wantValue:
+		return s.key(top)
+	case c == 'l' || c == 'd':
+		return s.open(c == 'd')
+	case c == 'i':
+		_, end, soft, reason := scanInt(s.data, s.pos)
+		err = s.scalar(end, soft, reason)
+	case isDigit(c):
+		_, end, soft, reason := scanString(s.data, s.pos)
+		err = s.scalar(end, soft, reason)
+	default:
+		return s.fail("unexpected byte %q", c)
+	}
+	if top = s.top(); err == nil && top != nil {
+		top.wantValue = false // a whole value has ended
+	}
+	return err
+}
+
+// scalar takes what was found out about a string or an integer at pos.
+func (s *scanner) scalar(end int, soft, reason string) error {
+	if reason != "" {
+		if end > len(s.data) {
+			return s.ends(reason)
 		}
-		start, c := pos, data[pos]
-		var top *frame
-		if len(stack) > 0 {
-			top = &stack[len(stack)-1]
-		}
-		if c != 'e' {
-			if count++; count > lim.MaxTokens {
-				return fail(pos, "more than %d elements", lim.MaxTokens)
-			}
-			if record {
-				s.toks = append(s.toks, token{uint32(start), uint32(len(s.toks) + 1)})
-			}
-		}
-		isKey := top != nil && top.dict && !top.wantValue
-		if isKey && c != 'e' && !isDigit(c) {
-			return fail(pos, "dictionary key is not a string")
-		}
-		switch {
-		case isDigit(c):
-			body, end, soft, reason := scanString(data, pos)
-			if reason != "" {
-				if cut && end > len(data) {
-					reason = fmt.Sprintf("value larger than the limit of %d bytes", lim.MaxBytes)
-				}
-				return fail(pos, "%s", reason)
-			}
-			soften(pos, soft)
-			pos = end
-			if isKey {
-				key := data[body:end]
-				if top.hasKey {
-					soften(start, orderFault(top.key, key))
-				}
-				top.key, top.hasKey, top.wantValue = key, true, true
-				continue
-			}
-		case c == 'i':
-			_, end, soft, reason := scanInt(data, pos)
-			if reason != "" {
-				return fail(pos, "%s", reason)
-			}
-			soften(pos, soft)
-			pos = end
-		case c == 'l' || c == 'd':
-			if len(stack) == lim.MaxDepth {
-				return fail(pos, "nested deeper than %d", lim.MaxDepth)
-			}
-			stack = append(stack, frame{dict: c == 'd', tok: len(s.toks) - 1})
-			s.depth = max(s.depth, len(stack))
-			pos++
-			continue
-		case c == 'e':
-			if top == nil {
-				return fail(pos, "end mark without a value")
-			}
-			if top.wantValue {
-				return fail(pos, "dictionary key %q without a value", clip(top.key))
-			}
-			if record {
-				s.toks = append(s.toks, token{uint32(start), uint32(len(s.toks) + 1)})
-				s.toks[top.tok].next = uint32(len(s.toks))
-			}
-			stack = stack[:len(stack)-1]
-			pos++
-		default:
-			return fail(pos, "unexpected byte %q", c)
-		}
-		// A whole value ends at pos.
-		if len(stack) == 0 {
-			s.end = pos
-			return s, nil
-		}
-		stack[len(stack)-1].wantValue = false
+		return s.fail("%s", reason)
+	}
+	s.soften(soft)
+	s.pos = end
+	return nil
+}
+
+// key scans a dictionary key.
+func (s *scanner) key(dict *frame) error {
+	if !isDigit(s.data[s.pos]) {
+		return s.fail("dictionary key is not a string")
+	}
+	body, end, soft, reason := scanString(s.data, s.pos)
+	if reason == "" && dict.hasKey {
+		s.soften(orderFault(s.data[dict.keyBegin:dict.keyEnd], s.data[body:end]))
+	}
+	if err := s.scalar(end, soft, reason); err != nil {
+		return err
+	}
+	dict.keyBegin, dict.keyEnd, dict.hasKey, dict.wantValue = body, end, true, true
+	return nil
+}
+
+// open begins a list or dictionary.
+func (s *scanner) open(dict bool) error {
+	if s.depth == s.lim.MaxDepth {
+		return s.fail("nested deeper than %d", s.lim.MaxDepth)
+	}
+	s.depth++
+	if s.depth-len(s.few) > len(s.more) {
+		s.more = append(s.more, frame{})
+	}
+	*s.top() = frame{dict: dict, tok: s.out.count - 1}
+	s.out.depth = max(s.out.depth, s.depth)
+	s.pos++
+	return nil
+}
+
+// close ends the innermost list or dictionary.
+func (s *scanner) close(top *frame) error {
+	if top == nil {
+		return s.fail("end mark without a value")
+	}
+	if top.wantValue {
+		return s.fail("dictionary key %q without a value", clip(s.data[top.keyBegin:top.keyEnd]))
+	}
+	if s.toks != nil {
+		s.toks[top.tok].next = uint32(s.out.count)
+	}
+	s.depth--
+	s.pos++
+	return nil
+}
+
+// soften records the soft fault at pos if it is one and the first.
+func (s *scanner) soften(reason string) {
+	if reason != "" && s.out.soft == nil {
+		s.out.soft = &SyntaxError{s.pos, reason}
 	}
 }
 
-// scanString reads "<length>:<bytes>" at pos: its bytes are data[body:end]. A reason means that there is none; if it
-// is the claimed length that leaves the input, end is behind the input.
+func (s *scanner) fail(format string, args ...any) error {
+	return &SyntaxError{s.pos, fmt.Sprintf(format, args...)}
+}
+
+// ends is fail for input that is too short, be it of itself or because it was cut at the limit.
+func (s *scanner) ends(reason string) error {
+	if s.cut {
+		return s.fail("value larger than the limit of %d bytes", s.lim.MaxBytes)
+	}
+	return s.fail("%s", reason)
+}
+
+// scanString reads "<length>:<bytes>" at pos: its bytes are data[body:end]. A reason means that there is none; if more
+// input could mend that, end is behind the input.
 func scanString(data []byte, pos int) (body, end int, soft, reason string) {
 	n, i := 0, pos
 	for ; i < len(data) && isDigit(data[i]); i++ {
@@ -209,7 +272,7 @@ func scanString(data []byte, pos int) (body, end int, soft, reason string) {
 	return body, body + n, soft, ""
 }
 
-// scanInt reads "i<decimal>e" at pos. A reason means that there is no integer of 64 bits.
+// scanInt reads "i<decimal>e" at pos. A reason means that there is no integer of 64 bits; end is as for scanString.
 func scanInt(data []byte, pos int) (v int64, end int, soft, reason string) {
 	i := pos + 1
 	neg := i < len(data) && data[i] == '-'
@@ -229,7 +292,7 @@ func scanInt(data []byte, pos int) (v int64, end int, soft, reason string) {
 	}
 	switch {
 	case i == len(data):
-		return 0, 0, "", "input ends inside an integer"
+		return 0, len(data) + 1, "", "input ends inside an integer"
 	case i == first || data[i] != 'e':
 		return 0, 0, "", fmt.Sprintf("unexpected byte %q in an integer", data[i])
 	case neg && data[first] == '0':

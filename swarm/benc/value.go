@@ -43,7 +43,7 @@ type document struct {
 }
 
 // Parse reads data as one value. Bytes behind it are an error. The Value refers to data; besides, 8 bytes are
-// allocated for every element. Soft faults pass, see [Value.Fault]. The error is a *SyntaxError.
+// allocated for every element and every end of a list or dictionary. Soft faults pass, see [Value.Fault]. The error is a *SyntaxError.
 func Parse(data []byte, lim Limits) (Value, error) {
 	v, n, err := ParsePrefix(data, lim)
 	if err == nil && n < len(data) {
@@ -54,11 +54,16 @@ func Parse(data []byte, lim Limits) (Value, error) {
 
 // ParsePrefix is Parse for input that goes on behind the value; n is the size of the value in bytes.
 func ParsePrefix(data []byte, lim Limits) (v Value, n int, err error) {
-	s, err := scan(data, lim, true)
+	s, err := scan(data, lim, nil)
 	if err != nil {
 		return Value{}, 0, err
 	}
-	return Value{doc: &document{data[:s.end:s.end], s.toks}}, s.end, nil
+	// A second scan is cheaper than tokens that grow as they come: nothing is copied, nothing allocated in vain.
+	toks := make([]token, s.count)
+	if s, err = scan(data[:s.end], lim, toks); err != nil {
+		return Value{}, 0, err
+	}
+	return Value{doc: &document{data[:s.end:s.end], toks}}, s.end, nil
 }
 
 // Kind returns the type of v.
@@ -163,7 +168,7 @@ func (v Value) Fault() error {
 		return nil
 	}
 	n := len(raw) // no value nests deeper or holds more elements than it has bytes
-	s, err := scan(raw, Limits{n, n, n}, false)
+	s, err := scan(raw, Limits{n, n, n}, nil)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,11 @@ func (p *parser) parseFiles(v benc.Value) error {
 	default:
 		return missing("files", "list", list)
 	}
+	count := 0
+	for range list.Items() {
+		count++
+	}
+	p.Files = make([]File, 0, count)
 	for item := range list.Items() {
 		if err := p.parseFile(item); err != nil {
 			return fmt.Errorf("file %d: %w", len(p.Files), err)

@@ -139,6 +139,9 @@ func (t *treeParser) add(f File, root digest) error {
 		p.Length = f.Offset + f.Length
 	}
 	p.numPieces = n
+	if n := len(p.Files); n == cap(p.Files) {
+		p.Files, p.roots = slices.Grow(p.Files, n+1), slices.Grow(p.roots, n+1)
+	}
 	p.Files = append(p.Files, f)
 	p.roots = append(p.roots, root)
 	return nil
