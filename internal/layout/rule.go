@@ -30,8 +30,11 @@ var rules = []rule{
 	{[]string{"internal/..."}, nil},
 }
 
-// testAids are imported by tests, and by each other.
-var testAids = []string{"internal/simnet", "internal/swarmtest", "internal/layout", "cache/cachetest", "fetch/fetchtest"}
+// isAid tells packages that are imported by tests and by each other. Like
+// net/http/httptest they have names that end in test, but for two.
+func isAid(dir string) bool {
+	return strings.HasSuffix(dir, "test") || dir == "internal/simnet" || dir == "internal/layout"
+}
 
 // keepers are modules that only some folders may import.
 var keepers = []struct {
