@@ -51,6 +51,8 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 			switch {
 			case !w.Blocked && (!late || expected.Before(w.Deadline)):
 				continue
+			case !late && pp.free > 0:
+				continue // there is work that nobody was given yet
 			case !late:
 				// Not late, but the estimate has changed since it was sent,
 				// or the others are done: worth a second request only if it
