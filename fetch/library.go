@@ -1,11 +1,17 @@
 package fetch
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"magnetfs/cache"
 	"magnetfs/swarm"
+	"magnetfs/swarm/metainfo"
 )
 
 // The types of a status, so that a front end needs no import of swarm.
@@ -24,8 +30,8 @@ type Engine interface {
 	Add(spec swarm.AddSpec) (Swarm, error)
 }
 
-// Swarm is one joined torrent; *swarm.Torrent is one. Every method may be called
-// from any goroutine and returns within one turn of the torrent's loop.
+// Swarm is one joined torrent; *swarm.Torrent is one. Every method but Close may
+// be called from any goroutine and returns within one turn of the torrent's loop.
 type Swarm interface {
 	// SetWants replaces the whole list of wants of one reader; an empty list
 	// forgets the reader.
@@ -37,7 +43,8 @@ type Swarm interface {
 	Status() swarm.Status
 	AddPeers(addrs []string)
 	AddTrackers(tiers [][]string)
-	// Close leaves the swarm. It may be called more than once.
+	// Close leaves the swarm; no callback of it runs afterwards. It may be
+	// called more than once.
 	Close()
 }
 
@@ -46,7 +53,7 @@ type Config struct {
 	Engine Engine
 
 	// Cache keeps the pieces. The library sets its eviction callback and does
-	// not close it.
+	// not close it; close it after the library and the engine.
 	Cache *cache.Cache
 
 	// StateDir is the folder of what outlives the process. It is created if
@@ -66,7 +73,40 @@ type Config struct {
 
 // Library holds the torrents of one mount. All methods are safe for concurrent
 // use.
-type Library struct{}
+type Library struct {
+	engine   Engine
+	cache    *cache.Cache
+	log      *slog.Logger
+	noPeers  time.Duration
+	noBlocks time.Duration
+
+	closing   chan struct{}
+	closeOnce sync.Once
+	closeErr  error
+	wg        sync.WaitGroup
+	events    *events
+	saver     *saver
+	readers   *readers
+
+	// editing holds one token: whoever has it adds, removes or replaces a
+	// swarm. It is a channel and not a mutex since it is held during calls into
+	// the engine.
+	editing chan struct{}
+
+	mu       sync.Mutex // leaf; guards:
+	byHash   map[metainfo.InfoHash]*Torrent
+	byName   map[string]*Torrent // by the folder's name now
+	aliases  map[string]*Torrent // by spellings typed
+	oldNames map[string]*Torrent // by names a folder had, the latest owner
+	byHandle map[uint64]*Torrent // by the cache's handle
+	fail     *failing
+}
+
+// failing is what the reads blocked at present fail with when ch closes.
+type failing struct {
+	ch  chan struct{}
+	err error // set before ch is closed
+}
 
 // Open loads what an earlier process left in the state directory, and joins the
 // torrents found there. All of them, with their names and trees, are in place
@@ -74,68 +114,233 @@ type Library struct{}
 //
 // It fails with ErrLocked if another process uses the directory. A damaged
 // database is put aside and rebuilt from the list kept beside it.
-func Open(cfg Config) (*Library, error) { return nil, ErrClosed }
+func Open(cfg Config) (*Library, error) {
+	if cfg.Engine == nil || cfg.Cache == nil || cfg.StateDir == "" {
+		return nil, errors.New("fetch: engine, cache and state directory are required")
+	}
+	l := &Library{
+		engine:   cfg.Engine,
+		cache:    cfg.Cache,
+		log:      cfg.Log,
+		noPeers:  cmp.Or(cfg.NoPeersTimeout, defaultNoPeers),
+		noBlocks: cmp.Or(cfg.NoBlocksTimeout, defaultNoBlocks),
+		closing:  make(chan struct{}),
+		editing:  make(chan struct{}, 1),
+		byHash:   make(map[metainfo.InfoHash]*Torrent),
+		byName:   make(map[string]*Torrent),
+		aliases:  make(map[string]*Torrent),
+		oldNames: make(map[string]*Torrent),
+		byHandle: make(map[uint64]*Torrent),
+		fail:     &failing{ch: make(chan struct{})},
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	d, found, err := openDisk(cfg.StateDir, l.log)
+	if err != nil {
+		return nil, err
+	}
+	l.events = newEvents()
+	l.saver = newSaver(d, l.snapshot, l.log)
+	l.readers = newReaders(l.cache.Budget())
+	l.cache.OnEvict(l.evicted)
+	l.restore(found)
+	l.wg.Go(func() { l.events.run(l.closing) })
+	l.wg.Go(func() { l.saver.run(l.closing) })
+	l.wg.Go(func() { l.readers.run(l.closing) })
+	return l, nil
+}
+
+// restore puts the torrents of an earlier process in place.
+func (l *Library) restore(found []stored) {
+	slices.SortStableFunc(found, func(a, b stored) int {
+		return cmp.Or(a.rec.Added.Compare(b.rec.Added), cmp.Compare(a.rec.Hash, b.rec.Hash))
+	})
+	for _, s := range found {
+		hash, _ := metainfo.ParseInfoHash(s.rec.Hash) // checked when it was read
+		if l.byHash[hash] != nil {
+			continue
+		}
+		t := l.newTorrent(hash, s.rec)
+		if s.info != nil {
+			t.tree = newTree(s.info)
+			close(t.ready)
+		}
+		l.insert(t, s.rec.Name) // it stays what it was
+		l.join(t)
+	}
+}
+
+// newTorrent makes a torrent that is not in the library yet.
+func (l *Library) newTorrent(hash metainfo.InfoHash, rec record) *Torrent {
+	return &Torrent{
+		lib:      l,
+		hash:     hash,
+		handle:   l.cache.NewTorrent(),
+		ready:    make(chan struct{}),
+		removed:  make(chan struct{}),
+		rec:      rec,
+		oldNames: rec.OldNames,
+		sw:       outcast{},
+		waiters:  make(map[int][]*waiter),
+	}
+}
+
+// join gives a torrent its swarm. A torrent that cannot be joined stays listed,
+// its status tells why.
+func (l *Library) join(t *Torrent) {
+	s := t.stored()
+	rec := s.rec
+	sw, err := l.engine.Add(swarm.AddSpec{
+		InfoHash: t.hash,
+		Name:     rec.Name,
+		Info:     s.info,
+		Peers:    rec.Peers,
+		Trackers: rec.Trackers,
+		Store:    store{t},
+		OnInfo:   func(info *metainfo.Info) { l.gotInfo(t, info) },
+	})
+	if err != nil {
+		l.log.Error("torrent cannot be joined", "name", rec.Name, "hash", rec.Hash, "err", err)
+		sw = newOutcast(t.hash, err)
+	}
+	t.mu.Lock()
+	t.sw = sw
+	t.mu.Unlock()
+}
 
 // Close fails the blocked reads with ErrClosed, leaves all swarms, writes what is
-// unsaved and unlocks the state directory.
-func (l *Library) Close() error { return nil }
+// unsaved and unlocks the state directory. It may be called more than once.
+func (l *Library) Close() error {
+	l.closeOnce.Do(func() {
+		close(l.closing)
+		l.edit()
+		defer l.endEdit()
+		var wg sync.WaitGroup
+		for _, t := range l.Torrents() {
+			wg.Go(t.swarm().Close)
+		}
+		wg.Wait()
+		l.cache.OnEvict(nil)
+		l.wg.Wait()
+		l.closeErr = l.saver.close()
+	})
+	return l.closeErr
+}
+
+func (l *Library) edit()    { l.editing <- struct{}{} }
+func (l *Library) endEdit() { <-l.editing }
+func (l *Library) open() bool {
+	select {
+	case <-l.closing:
+		return false
+	default:
+		return true
+	}
+}
 
 // FailReads makes every read that is blocked now return err. Later reads are not
 // affected.
-func (l *Library) FailReads(err error) {}
-
-// Add adds the torrent of a magnet link or of a bare info-hash in any spelling.
-// It never waits for the network. text becomes an alias of the folder.
-//
-// If the torrent is there already, trackers and peers are merged into it and
-// created is false; whether that very spelling was known is for
-// Torrent.TypedAs to say, asked before. The error wraps ErrInvalid and says what
-// is wrong with the text.
-func (l *Library) Add(text string) (t *Torrent, created bool, err error) {
-	return nil, false, ErrClosed
+func (l *Library) FailReads(err error) {
+	if err == nil {
+		err = ErrClosed
+	}
+	l.mu.Lock()
+	old := l.fail
+	l.fail = &failing{ch: make(chan struct{})}
+	l.mu.Unlock()
+	old.err = err
+	close(old.ch)
 }
 
-// AddMetainfo adds the torrent of a .torrent file. If it is there already it
-// gains the file's trackers, and its metadata if that was missing. The error
-// wraps ErrInvalid or, above 16 MiB, ErrTooLarge.
-func (l *Library) AddMetainfo(raw []byte) (t *Torrent, created bool, err error) {
-	return nil, false, ErrClosed
+func (l *Library) failure() *failing {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fail
 }
-
-// Remove leaves the torrent and forgets it. Its blocked reads fail with
-// ErrRemoved. Removing it again returns ErrRemoved.
-func (l *Library) Remove(t *Torrent) error { return ErrClosed }
 
 // Torrents returns all torrents, sorted by name.
-func (l *Library) Torrents() []*Torrent { return nil }
+func (l *Library) Torrents() []*Torrent {
+	type named struct {
+		name string
+		t    *Torrent
+	}
+	l.mu.Lock()
+	list := make([]named, 0, len(l.byName))
+	for name, t := range l.byName {
+		list = append(list, named{name, t})
+	}
+	l.mu.Unlock()
+	slices.SortFunc(list, func(a, b named) int { return cmp.Compare(a.name, b.name) })
+	all := make([]*Torrent, len(list))
+	for i, n := range list {
+		all[i] = n.t
+	}
+	return all
+}
 
 // Lookup finds a torrent by its folder's name, by any spelling ever typed, by its
 // info-hash in 40 lower-case hex digits, or by a name its folder had before; nil
 // if there is none. It never waits.
-func (l *Library) Lookup(name string) *Torrent { return nil }
-
-// OnChange calls f for every later change, in order, from a goroutine of the
-// library's own. f may call the library, but not Close.
-func (l *Library) OnChange(f func(Change)) {}
-
-// ChangeKind tells what happened to a torrent.
-type ChangeKind uint8
-
-// The kinds of changes. When metadata arrives and brings another name, Renamed
-// comes before Ready.
-const (
-	Added ChangeKind = iota
-	Ready
-	Renamed
-	Removed
-)
-
-// Change is something that happened to a torrent.
-type Change struct {
-	Torrent *Torrent
-	Kind    ChangeKind
-	// Name is the folder's name after the change (before it, for Removed).
-	Name string
-	// Old is the folder's name before a Renamed.
-	Old string
+func (l *Library) Lookup(name string) *Torrent {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := cmp.Or(l.byName[name], l.aliases[name]); t != nil {
+		return t
+	}
+	if len(name) == 40 {
+		if hash, err := metainfo.ParseInfoHash(name); err == nil && hash.String() == name && l.byHash[hash] != nil {
+			return l.byHash[hash]
+		}
+	}
+	return l.oldNames[name]
 }
+
+// evicted is the cache's callback.
+func (l *Library) evicted(keys []cache.Key) {
+	lost := make(map[uint64][]int)
+	for _, k := range keys {
+		lost[k.Torrent] = append(lost[k.Torrent], k.Piece)
+	}
+	for handle, pieces := range lost {
+		l.mu.Lock()
+		t := l.byHandle[handle]
+		l.mu.Unlock()
+		if t != nil {
+			t.evicted(pieces)
+		}
+	}
+}
+
+// snapshot lists all torrents for the state directory, oldest first.
+func (l *Library) snapshot() []stored {
+	l.mu.Lock()
+	all := make([]*Torrent, 0, len(l.byHash))
+	for _, t := range l.byHash {
+		all = append(all, t)
+	}
+	l.mu.Unlock()
+	list := make([]stored, len(all))
+	for i, t := range all {
+		list[i] = t.stored()
+	}
+	slices.SortFunc(list, func(a, b stored) int {
+		return cmp.Or(a.rec.Added.Compare(b.rec.Added), cmp.Compare(a.rec.Hash, b.rec.Hash))
+	})
+	return list
+}
+
+// stored is what is written of a torrent.
+func (t *Torrent) stored() stored {
+	t.lib.mu.Lock()
+	name, old := t.name, slices.Clone(t.oldNames)
+	t.lib.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rec := t.rec.clone()
+	rec.Name, rec.OldNames = name, old
+	return stored{rec, t.info}
+}
+
+// errGone is what methods answer after Close.
+func (l *Library) errGone() error { return fmt.Errorf("fetch: library: %w", ErrClosed) }

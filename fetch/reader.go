@@ -1,10 +1,51 @@
 package fetch
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
 
 // Reader is one open handle of a file. Its methods are safe for concurrent use;
 // reads in parallel, as a kernel's read-ahead makes them, count as one reader.
-type Reader struct{}
+type Reader struct {
+	t    *Torrent
+	id   uint64 // among the readers of the library
+	node *Node
+	file span
+
+	closed chan struct{}
+
+	mu      sync.Mutex // leaf; guards:
+	win     window
+	blocked map[int]blocked // pieces that reads sleep on
+	shut    bool
+	visited [8]int // pieces whose visit was counted, as a ring
+	visit   int
+	failed  failure
+	turn    bool         // somebody is in sync's loop
+	again   bool         // and shall go round once more
+	pins    map[int]bool // owned by whoever has the turn, not by mu
+	playing bool         // the same; counted in Library.players
+}
+
+// blocked says since when reads sleep on a piece, and how many.
+type blocked struct {
+	since time.Time
+	reads int
+}
+
+// failure is the range of the last read that timed out. A kernel asks again for
+// the parts of a failed read, down to single pages: these fail at once.
+type failure struct {
+	from, to int64
+	at       time.Time
+	err      error
+}
+
+// retryFor is how soon after a failure a part of the range is its retry.
+const retryFor = 2 * time.Second
 
 // Read returns the n bytes from offset off, or up to the end of the file, as
 // slices of verified pieces, in order. The slices are shared: nobody may write to
@@ -15,9 +56,101 @@ type Reader struct{}
 // ErrTimeout, ErrRemoved, ErrClosed, what Library.FailReads was given, or
 // ErrInvalid if off or n is negative.
 func (r *Reader) Read(ctx context.Context, off int64, n int) ([][]byte, error) {
-	return nil, ErrClosed
+	if off < 0 || n < 0 {
+		return nil, fmt.Errorf("fetch: read of %d bytes at %d: %w", n, off, ErrInvalid)
+	}
+	to := r.file.size
+	if int64(n) < to-off {
+		to = off + int64(n)
+	}
+	if off >= to {
+		return nil, nil
+	}
+	if err := r.t.gone(); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	first, last := r.file.piece(off), r.file.piece(to-1)
+
+	r.mu.Lock()
+	if r.shut {
+		r.mu.Unlock()
+		return nil, ErrClosed
+	}
+	changed := r.win.read(now, off, to)
+	var visits []int
+	for p := first; p <= last; p++ {
+		if !r.seen(p) {
+			visits = append(visits, p)
+		}
+	}
+	r.mu.Unlock()
+	defer r.answered()
+
+	for _, p := range visits {
+		r.t.lib.cache.Visit(r.t.key(p))
+	}
+	slots := make([][]byte, last-first+1)
+	missing := 0
+	for i := range slots {
+		if slots[i] = r.t.lib.cache.Get(r.t.key(first + i)); slots[i] == nil {
+			missing++
+		}
+	}
+	if missing > 0 {
+		if err := r.wait(ctx, now, off, to, first, slots); err != nil {
+			return nil, err
+		}
+	} else if changed {
+		r.sync(now)
+	}
+	return r.cut(slots, first, off, to)
+}
+
+// seen tells whether the visit of a piece was counted lately, and notes it; mu is
+// held.
+func (r *Reader) seen(piece int) bool {
+	for _, v := range r.visited {
+		if v == piece+1 {
+			return true
+		}
+	}
+	r.visited[r.visit%len(r.visited)] = piece + 1 // 0 is none
+	r.visit++
+	return false
+}
+
+func (r *Reader) answered() {
+	now := time.Now()
+	r.mu.Lock()
+	r.win.answered(now)
+	r.mu.Unlock()
+}
+
+// cut trims whole pieces to the range [off, to).
+func (r *Reader) cut(slots [][]byte, first int, off, to int64) ([][]byte, error) {
+	for i, data := range slots {
+		begin := r.file.begin(first + i)
+		lo, hi := max(0, off-begin), min(r.file.pieceLen, to-begin)
+		if hi > int64(len(data)) {
+			return nil, fmt.Errorf("fetch: piece %d of %s has %d bytes, want %d: %w", first+i, r.t.hash, len(data), hi, ErrIO)
+		}
+		slots[i] = data[lo:hi:hi]
+	}
+	return slots, nil
 }
 
 // Close ends the reader: its blocked reads fail with ErrClosed, its wants and
 // pins are dropped. It may be called more than once.
-func (r *Reader) Close() {}
+func (r *Reader) Close() {
+	r.mu.Lock()
+	first := !r.shut
+	r.shut = true
+	r.mu.Unlock()
+	if !first {
+		return
+	}
+	close(r.closed)
+	r.t.lib.readers.remove(r)
+	r.sync(time.Now())
+}

@@ -1,0 +1,130 @@
+package fetch
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"magnetfs/swarm/metainfo"
+)
+
+const (
+	// saveWait bounds how long Add and Remove wait until what they did is on
+	// disk. Usually that takes a millisecond, and then a crash right after them
+	// loses nothing; a slow disk must not hold them up.
+	saveWait = 100 * time.Millisecond
+	// saveRetry is the pause after a write that failed.
+	saveRetry = 5 * time.Second
+)
+
+// saver writes what changed to the state directory, from a goroutine of its own.
+// Changes that come while it writes are written together.
+type saver struct {
+	disk     *disk // used by run, and by close after its end
+	snapshot func() []stored
+	log      *slog.Logger
+	wake     chan struct{} // capacity 1
+
+	mu    sync.Mutex // leaf; guards:
+	dirty map[metainfo.InfoHash]bool
+	done  chan struct{} // closed when what is dirty now was written, or could not be
+}
+
+func newSaver(d *disk, snapshot func() []stored, log *slog.Logger) *saver {
+	return &saver{
+		disk:     d,
+		snapshot: snapshot,
+		log:      log,
+		wake:     make(chan struct{}, 1),
+		dirty:    make(map[metainfo.InfoHash]bool),
+		done:     make(chan struct{}),
+	}
+}
+
+// mark notes that a torrent changed, came or went.
+func (s *saver) mark(hash metainfo.InfoHash) (done <-chan struct{}) {
+	s.mu.Lock()
+	s.dirty[hash] = true
+	done = s.done
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return done
+}
+
+// save is mark, and waits a little for the write.
+func (s *saver) save(t *Torrent) {
+	timer := time.NewTimer(saveWait)
+	defer timer.Stop()
+	select {
+	case <-s.mark(t.hash):
+	case <-timer.C:
+	}
+}
+
+func (s *saver) run(stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		case <-s.wake:
+		}
+		if s.write() == nil {
+			continue
+		}
+		retry := time.NewTimer(saveRetry)
+		select {
+		case <-stop:
+			retry.Stop()
+			return
+		case <-retry.C:
+			select {
+			case s.wake <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// write makes what is dirty durable; on an error it stays dirty.
+func (s *saver) write() error {
+	s.mu.Lock()
+	dirty, done := s.dirty, s.done
+	s.dirty, s.done = make(map[metainfo.InfoHash]bool), make(chan struct{})
+	s.mu.Unlock()
+	defer close(done)
+	if len(dirty) == 0 {
+		return nil
+	}
+	all := s.snapshot()
+	changes := make(map[metainfo.InfoHash]change)
+	for hash := range dirty {
+		changes[hash] = change{removed: true}
+	}
+	for _, st := range all {
+		if hash, err := metainfo.ParseInfoHash(st.rec.Hash); err == nil && dirty[hash] {
+			changes[hash] = change{stored: st}
+		}
+	}
+	err := s.disk.write(changes, all)
+	if err != nil {
+		s.log.Error("the torrent list cannot be saved; next try follows", "err", err)
+		s.mu.Lock()
+		for hash := range dirty {
+			s.dirty[hash] = true
+		}
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// close writes what is left; run has ended.
+func (s *saver) close() error {
+	err := s.write()
+	if closeErr := s.disk.close(); err == nil {
+		err = closeErr
+	}
+	return err
+}

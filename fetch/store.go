@@ -1,0 +1,171 @@
+package fetch
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"magnetfs/swarm"
+)
+
+// store is the torrent as the swarm sees it, a swarm.Store.
+type store struct{ t *Torrent }
+
+// PieceVerified puts a piece into the cache and hands it to the reads that sleep
+// on it, in this order: a read that registers in between finds it in the cache.
+// The bit in have is set before, so that a report of its eviction comes after.
+func (s store) PieceVerified(piece int, data []byte) {
+	t := s.t
+	now := time.Now()
+	t.mu.Lock()
+	if t.left || t.info == nil || piece < 0 || piece >= t.info.NumPieces() || int64(len(data)) != t.info.PieceSize(piece) {
+		t.mu.Unlock()
+		return
+	}
+	t.have.Set(uint(piece))
+	t.line.add(now, int64(len(data)))
+	t.mu.Unlock()
+
+	kept := t.lib.cache.Put(t.key(piece), data)
+
+	t.mu.Lock()
+	for _, w := range t.waiters[piece] {
+		w.fill(piece, data)
+	}
+	delete(t.waiters, piece)
+	if !kept {
+		t.have.Clear(uint(piece))
+	}
+	left := t.left
+	sw := t.sw
+	t.mu.Unlock()
+	switch {
+	case left: // removed in between, after the cache dropped its pieces
+		t.lib.cache.Drop(t.handle)
+	case !kept:
+		sw.Evicted(piece)
+	}
+}
+
+// ReadPiece serves uploads from the cache. It does not count as a visit.
+func (s store) ReadPiece(piece int) ([]byte, error) {
+	data := s.t.lib.cache.Get(s.t.key(piece))
+	if data == nil {
+		return nil, fmt.Errorf("fetch: piece %d: %w", piece, swarm.ErrNotHave)
+	}
+	return data, nil
+}
+
+// evicted is told by the cache that pieces are gone.
+func (t *Torrent) evicted(pieces []int) {
+	t.mu.Lock()
+	if t.left || t.have == nil {
+		t.mu.Unlock()
+		return
+	}
+	for _, p := range pieces {
+		t.have.Clear(uint(p))
+	}
+	sw := t.sw
+	t.mu.Unlock()
+	sw.Evicted(pieces...)
+}
+
+// await registers a read that lacks some of the pieces from first on. It looks
+// into the cache once more after that, since a piece may have been delivered
+// between the reader's look and the registration:
+//
+//	reader     Get: miss ─────────────────── register ── Get: hit
+//	worker               Put, nobody waits
+//
+// What is still lacking will be handed over.
+func (t *Torrent) await(first int, slots [][]byte) (w *waiter, lacking []int) {
+	w = &waiter{first: first, slots: slices.Clone(slots), done: make(chan struct{})}
+	t.mu.Lock()
+	for i, data := range slots {
+		if data == nil {
+			w.missing++
+			lacking = append(lacking, first+i)
+			t.waiters[first+i] = append(t.waiters[first+i], w)
+		}
+	}
+	t.mu.Unlock()
+
+	found := make([][]byte, len(lacking))
+	for i, p := range lacking {
+		found[i] = t.lib.cache.Get(t.key(p))
+	}
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	still := lacking[:0:0]
+	for i, p := range lacking {
+		if found[i] != nil {
+			w.fill(p, found[i])
+		}
+		if w.slots[p-first] == nil {
+			still = append(still, p)
+		} else {
+			t.drop(w, p)
+		}
+	}
+	return w, still
+}
+
+// unawait takes back the registration of a read that ends.
+func (t *Torrent) unawait(w *waiter, pieces []int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range pieces {
+		t.drop(w, p)
+	}
+}
+
+// drop removes a waiter from the list of a piece; mu is held.
+func (t *Torrent) drop(w *waiter, piece int) {
+	ws := t.waiters[piece]
+	if i := slices.Index(ws, w); i >= 0 {
+		ws = slices.Delete(ws, i, i+1)
+	}
+	if len(ws) == 0 {
+		delete(t.waiters, piece)
+	} else {
+		t.waiters[piece] = ws
+	}
+}
+
+// stillMissing is the first piece that a waiter lacks, or piece if it lacks none.
+func (t *Torrent) stillMissing(w *waiter, piece int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, data := range w.slots {
+		if data == nil {
+			return w.first + i
+		}
+	}
+	return piece
+}
+
+func (t *Torrent) lineRate() float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.line.rate()
+}
+
+// stalledState is how the torrent is stalled, given what the swarm says now.
+func (t *Torrent) stalledState(s swarm.Supply) verdict {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stall.why != waitOn && t.stall.over(s) {
+		t.stall = stall{}
+	}
+	return t.stall.why
+}
+
+func (t *Torrent) setStalled(now time.Time, why verdict, s swarm.Supply) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stall.why == waitOn {
+		t.stall = stall{why, now, s.Peers}
+	}
+}

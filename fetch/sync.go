@@ -1,0 +1,136 @@
+package fetch
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"magnetfs/swarm"
+)
+
+// rest gives up the window of a reader that has not read for long.
+func (r *Reader) rest(now time.Time) {
+	r.mu.Lock()
+	changed := r.win.rest(now)
+	r.mu.Unlock()
+	if changed {
+		r.sync(now)
+	}
+}
+
+// sync makes pins and wants follow the window. Pins and wants are set outside of
+// the lock, and must be set in the order in which they were decided: so only one
+// caller at a time does it, has the turn, and whoever comes meanwhile leaves the
+// work to it and does not wait.
+//
+//	A: sync, plans, sets wants ────────┐ sees again, plans anew, sets wants
+//	B:      read elsewhere, sync: again┘ returns at once
+func (r *Reader) sync(now time.Time) {
+	r.mu.Lock()
+	if r.turn {
+		r.again = true
+		r.mu.Unlock()
+		return
+	}
+	r.turn = true
+	for {
+		r.again = false
+		plan, playing := r.plan(now)
+		r.mu.Unlock()
+
+		r.apply(plan, playing)
+
+		r.mu.Lock()
+		if !r.again {
+			r.turn = false
+			r.mu.Unlock()
+			return
+		}
+		now = time.Now()
+	}
+}
+
+// step is a planned piece with what its blocked reads say.
+type step struct {
+	planned
+	blocked bool
+}
+
+// plan is the window's plan with the blocked pieces at its head; mu is held.
+func (r *Reader) plan(now time.Time) (steps []step, playing bool) {
+	if r.shut {
+		return nil, false
+	}
+	for p, b := range r.blocked {
+		steps = append(steps, step{planned{p, b.since}, true})
+	}
+	sortSteps(steps)
+	lim := r.t.lib.readers.limits(now)
+	lim.line = r.t.lineRate()
+	for _, p := range r.win.plan(now, lim) {
+		if _, ok := r.blocked[p.piece]; !ok {
+			steps = append(steps, step{p, false})
+		}
+	}
+	return steps, r.win.playing()
+}
+
+// apply pins what the plan says, unpins the rest, and sends the wants. The caller
+// has the turn.
+func (r *Reader) apply(steps []step, playing bool) {
+	lib := r.t.lib
+	if playing != r.playing {
+		r.playing = playing
+		lib.readers.countPlayer(playing)
+	}
+	keep := make(map[int]bool, len(steps))
+	for _, s := range steps {
+		keep[s.piece] = true
+	}
+	for p := range r.pins {
+		if !keep[p] {
+			lib.cache.Unpin(r.t.key(p))
+			delete(r.pins, p)
+		}
+	}
+	full, squeezed := false, false
+	pieces := make([]int, 0, len(steps))
+	at := make(map[int]step, len(steps))
+	for _, s := range steps {
+		switch {
+		case r.pins[s.piece]:
+		case full && !s.blocked:
+			continue
+		case s.deadline.IsZero() && !lib.cache.Contains(r.t.key(s.piece)):
+			continue // nothing to keep
+		case lib.cache.Pin(r.t.key(s.piece), r.t.pieceSize(s.piece)):
+			r.pins[s.piece] = true
+		default:
+			// Pins fill the memory. What a read sleeps on is fetched
+			// without one: the read gets it in any case.
+			full = true
+			squeezed = squeezed || s.blocked
+		}
+		if !s.deadline.IsZero() && (r.pins[s.piece] || s.blocked) {
+			pieces = append(pieces, s.piece)
+			at[s.piece] = s
+		}
+	}
+	pieces = lib.cache.Missing(r.t.handle, pieces, pieces[:0:0])
+	wants := make([]swarm.Want, 0, len(pieces))
+	for _, p := range pieces {
+		s := at[p]
+		wants = append(wants, swarm.Want{Piece: p, Deadline: s.deadline, Blocked: s.blocked})
+	}
+	r.t.swarm().SetWants(r.id, wants)
+	if squeezed {
+		lib.readers.squeeze(time.Now())
+	}
+}
+
+// sortSteps puts blocked pieces in order: who waits longest first, then by place.
+func sortSteps(steps []step) {
+	slices.SortFunc(steps, func(a, b step) int {
+		return cmp.Or(a.deadline.Compare(b.deadline), cmp.Compare(a.piece, b.piece))
+	})
+}
