@@ -1,0 +1,226 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"magnetfs/fs"
+	"magnetfs/swarm/metainfo"
+)
+
+// The commands that talk to a running mount, through its files.
+
+// maxTorrentFile is the largest torrent file that a mount takes, in bytes.
+const maxTorrentFile = 16 << 20
+
+func newAdd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "add DIR MAGNET|HASH|FILE.torrent|-…",
+		Short: "Add torrents to a mount",
+		Long: `Adds torrents to the mount on DIR: magnet links, info-hashes, torrent files, or "-"
+for links, one a line, or a torrent file from standard input. It does not wait for
+the network.`,
+		Args: args(cobra.MinimumNArgs(2)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			path, err := fs.Find(a[0])
+			if err != nil {
+				return err
+			}
+			for _, what := range a[1:] {
+				if err := add(path, what, cmd.InOrStdin()); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// add adds one argument.
+func add(path, what string, stdin io.Reader) error {
+	if what == "-" {
+		b, err := io.ReadAll(io.LimitReader(stdin, maxTorrentFile+1))
+		if err != nil {
+			return err
+		}
+		if len(b) > 0 && b[0] == 'd' && len(b) > 100 { // bencoding; a hash is shorter
+			return addFile(path, "standard input", b)
+		}
+		for line := range strings.Lines(string(b)) {
+			if line = strings.TrimSpace(line); line != "" {
+				if err := addText(path, line); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	_, magnetErr := metainfo.ParseMagnet(what)
+	if magnetErr == nil {
+		return addText(path, what)
+	}
+	b, err := os.ReadFile(what)
+	switch {
+	case err == nil:
+		return addFile(path, what, b)
+	case strings.HasPrefix(strings.ToLower(what), "magnet:") || !strings.HasSuffix(what, ".torrent"):
+		return withCode(exitInvalid, magnetErr)
+	}
+	return withCode(exitInvalid, err)
+}
+
+// addText adds a magnet link or hash.
+func addText(path, text string) error {
+	if _, err := metainfo.ParseMagnet(text); err != nil {
+		return withCode(exitInvalid, err)
+	}
+	return write(path, text, []byte(text+"\n"))
+}
+
+// addFile adds a torrent file.
+func addFile(path, name string, b []byte) error {
+	if _, err := metainfo.ParseMetainfo(b); err != nil {
+		return withCode(exitInvalid, fmt.Errorf("%s: %w", name, err))
+	}
+	return write(path, name, b)
+}
+
+// write hands b to the mount, which judges it at the end of a line or at close.
+func write(path, what string, b []byte) error {
+	f, err := os.OpenFile(filepath.Join(path, controlName, "add"), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EFBIG) {
+		return withCode(exitInvalid, fmt.Errorf("%s: %w", what, err))
+	}
+	return err
+}
+
+func newRm() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rm DIR NAME…",
+		Short: "Remove torrents from a mount",
+		Long: `Removes torrents from the mount on DIR, by the name of their folder, by the magnet
+link they were added with or by their info-hash. rmdir DIR/NAME does the same.`,
+		Args: args(cobra.MinimumNArgs(2)),
+		ValidArgsFunction: func(cmd *cobra.Command, a []string, prefix string) ([]string, cobra.ShellCompDirective) {
+			if len(a) == 0 {
+				return completeMounts(cmd, a, prefix)
+			}
+			return completeTorrents(a[0])
+		},
+		RunE: func(cmd *cobra.Command, a []string) error {
+			path, err := fs.Find(a[0])
+			if err != nil {
+				return err
+			}
+			for _, name := range a[1:] {
+				if err := remove(path, name); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// remove removes a torrent. A magnet has slashes and many spellings, so its
+// info-hash is used.
+func remove(path, name string) error {
+	folder := name
+	if m, err := metainfo.ParseMagnet(name); err == nil && strings.Contains(name, ":") {
+		folder = m.InfoHash.String()
+	}
+	if folder == "" || strings.Contains(folder, "/") {
+		return withCode(exitNotFound, fmt.Errorf("%q is not the name of a torrent", name))
+	}
+	err := unix.Rmdir(filepath.Join(path, folder))
+	if errors.Is(err, unix.ENOENT) {
+		return withCode(exitNotFound, fmt.Errorf("%s: there is no such torrent in %s", name, path))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+func newStatus() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status [DIR]",
+		Short: "Show what a mount is doing",
+		Long: `Shows the torrents of the mount on DIR, where their peers come from, and the reads
+that wait. DIR can be left out if there is only one mount.`,
+		Args:              args(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: completeMounts,
+		RunE: func(cmd *cobra.Command, a []string) error {
+			path, err := mountOf(a)
+			if err != nil {
+				return err
+			}
+			name := "status"
+			if asJSON {
+				name = "status.json"
+			}
+			f, err := os.Open(filepath.Join(path, controlName, name))
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = io.Copy(cmd.OutOrStdout(), f)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+// mountOf finds the mount named by the argument, or the only one.
+func mountOf(a []string) (string, error) {
+	if len(a) == 1 {
+		return fs.Find(a[0])
+	}
+	all, err := fs.Mounted()
+	if err != nil {
+		return "", err
+	}
+	switch len(all) {
+	case 0:
+		return "", fmt.Errorf("%w: nothing is mounted; start with: magnetfs mount DIR", fs.ErrNotMounted)
+	case 1:
+		return all[0], nil
+	}
+	return "", withCode(exitUsage, fmt.Errorf("which mount? There are %s", strings.Join(all, ", ")))
+}
+
+func completeMounts(_ *cobra.Command, a []string, _ string) ([]string, cobra.ShellCompDirective) {
+	all, err := fs.Mounted()
+	if len(a) > 0 || err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return all, cobra.ShellCompDirectiveNoFileComp
+}
+
+func completeTorrents(dir string) ([]string, cobra.ShellCompDirective) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

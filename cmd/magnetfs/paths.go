@@ -1,0 +1,26 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// stateDir is where lives what cannot be fetched again: torrents, port, log.
+func stateDir() (string, error) {
+	return xdg("XDG_STATE_HOME", ".local/state")
+}
+
+// xdg returns our folder below one of the XDG base directories. As the
+// specification demands, a relative path in the variable is ignored.
+func xdg(variable, fallback string) (string, error) {
+	base := os.Getenv(variable)
+	if !filepath.IsAbs(base) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("no folder for the state: set %s or HOME", variable)
+		}
+		base = filepath.Join(home, fallback)
+	}
+	return filepath.Join(base, "magnetfs"), nil
+}

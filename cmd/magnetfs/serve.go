@@ -1,0 +1,179 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"magnetfs/cache"
+	"magnetfs/fetch"
+	"magnetfs/fs"
+	"magnetfs/swarm"
+)
+
+// engine is a session as fetch sees it.
+type engine struct{ *swarm.Session }
+
+// Add implements fetch.Engine.
+func (e engine) Add(spec swarm.AddSpec) (fetch.Swarm, error) {
+	t, err := e.Session.Add(spec)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// serve mounts on dir and returns when the mount is gone, by a signal or by
+// somebody else. ready is called when it can be used.
+func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target string)) (err error) {
+	defer func() {
+		if err != nil {
+			log.Error("stopped", "err", err)
+		}
+	}()
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	if path, err := fs.Find(dir); err == nil && alive(path) {
+		// Said here, because the state folder is locked as well.
+		return fmt.Errorf("%w: %s: magnetfs is mounted on it already", fs.ErrTarget, path)
+	}
+	limitMemory(int64(o.ram))
+	pieces, err := cache.New(cache.Config{Bytes: int64(o.ram)})
+	if err != nil {
+		return err
+	}
+	defer pieces.Close()
+	session, err := o.openSession(log)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	library, err := fetch.Open(fetch.Config{
+		Engine:          engine{session},
+		Cache:           pieces,
+		StateDir:        o.stateDir,
+		Log:             log,
+		NoPeersTimeout:  patience(o.readTimeout),
+		NoBlocksTimeout: patience(o.stallTimeout),
+	})
+	if errors.Is(err, fetch.ErrLocked) {
+		return fmt.Errorf("%w: another mount uses %s; give this one its own with --state-dir", err, o.stateDir)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, library.Close()) }()
+	server, err := fs.Mount(fs.Config{
+		Library:    library,
+		Target:     dir,
+		Create:     true,
+		AllowOther: o.allowOther,
+		Space:      func() (budget, used int64) { return pieces.Budget(), pieces.Used() },
+		Log:        log,
+	})
+	if err != nil {
+		return err
+	}
+	// The folder we were started in is not ours to hold.
+	_ = os.Chdir("/")
+	log.Info("mounted", "target", server.Target(), "port", session.Port(), "version", versionText(), "pid", os.Getpid())
+	ready(server.Target())
+
+	select {
+	case <-server.Done():
+		log.Info("unmounted by somebody else")
+		return nil
+	case s := <-signals:
+		log.Info("unmounting", "signal", s)
+	}
+	go force(signals, server.Target(), log)
+	return server.Unmount()
+}
+
+// force ends the process at the next signal, whatever still hangs.
+func force(signals <-chan os.Signal, target string, log *slog.Logger) {
+	s, ok := <-signals
+	if !ok {
+		return
+	}
+	log.Warn("ending at once", "signal", s)
+	if err := fs.Unmount(target, true); err != nil && !errors.Is(err, syscall.EINVAL) {
+		log.Error("detaching", "err", err)
+	}
+	os.Exit(int(exitInterrupted))
+}
+
+// alive tells whether somebody serves the mount on path.
+func alive(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, syscall.ENOTCONN)
+}
+
+// openSession opens the sockets, on the port of earlier runs if it is free.
+func (o *mountOptions) openSession(log *slog.Logger) (*swarm.Session, error) {
+	cfg := swarm.Config{
+		Port:     o.port,
+		MaxBuild: int64(o.ram) / 4,
+		DHT: swarm.DHTConfig{
+			Disable:   o.noDHT,
+			Bootstrap: o.bootstrap,
+			Load:      func(family string) []byte { return loadTable(o.stateDir, family) },
+			Save: func(family string, table []byte) {
+				if err := saveTable(o.stateDir, family, table); err != nil {
+					log.Warn("the DHT's routing table is not kept", "err", err)
+				}
+			},
+		},
+		DisableLPD: o.noLPD,
+		Log:        log,
+	}
+	if o.port != 0 {
+		session, err := swarm.NewSession(cfg)
+		if err != nil {
+			return nil, withCode(exitPort, err)
+		}
+		return session, nil
+	}
+	saved := savedPort(o.stateDir)
+	cfg.Port = saved
+	session, err := swarm.NewSession(cfg)
+	if errors.Is(err, syscall.EADDRINUSE) && saved != 0 {
+		log.Warn("the usual port is taken, using another for now", "port", saved)
+		cfg.Port = 0
+		return swarm.NewSession(cfg)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if saved == 0 {
+		if err := savePort(o.stateDir, session.Port()); err != nil {
+			log.Warn("the port is not kept", "err", err)
+		}
+	}
+	return session, nil
+}
+
+// patience turns a timeout of the command line, where 0 means never, into one of
+// fetch, where that is negative.
+func patience(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+// limitMemory makes the collector work harder when the heap is larger than the
+// pieces, the garbage of one turnover of a quarter of them, and 128 MiB (guess)
+// for all the rest. GOMEMLIMIT goes before it.
+func limitMemory(ram int64) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(ram + ram/4 + 128<<20)
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"magnetfs/fs"
+)
+
+const (
+	controlName = ".magnetfs"
+
+	// busyPatience is how long programs may stay in a mount whose process cannot
+	// be told to stop; as long as fs gives them otherwise.
+	busyPatience = 5 * time.Second
+)
+
+func newUmount() *cobra.Command {
+	return &cobra.Command{
+		Use:     "umount DIR",
+		Aliases: []string{"unmount"},
+		Short:   "End a mount",
+		Long: `Ends the mount on DIR. Reads that wait for data fail at once. Programs that keep
+files of it open have 5 s; then it is detached from under them.`,
+		Args:              args(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeMounts,
+		RunE: func(cmd *cobra.Command, a []string) error {
+			path, err := fs.Find(a[0])
+			if err != nil {
+				return err
+			}
+			return umount(path)
+		},
+	}
+}
+
+// umount ends the mount on path. Its own process does it best, because it can end
+// blocked reads; if it cannot be asked we take the mount away.
+func umount(path string) error {
+	if pid := daemonOf(path); pid != 0 {
+		err := terminate(pid, stopPatience)
+		switch {
+		case err == nil && !mounted(path):
+			return nil
+		case errors.Is(err, unix.ETIMEDOUT):
+			return withCode(exitBusy, fmt.Errorf("the process %d of %s was told to stop and has not after %v; "+
+				"magnetfs.log may say why, kill -9 %d ends it", pid, path, stopPatience, pid))
+		}
+	}
+	end := time.Now().Add(busyPatience)
+	err := fs.Unmount(path, false)
+	for errors.Is(err, unix.EBUSY) && time.Now().Before(end) {
+		time.Sleep(100 * time.Millisecond)
+		err = fs.Unmount(path, false)
+	}
+	if errors.Is(err, unix.EBUSY) {
+		err = fs.Unmount(path, true)
+	}
+	if err != nil && mounted(path) {
+		return fmt.Errorf("unmounting %s: %w", path, err)
+	}
+	return nil
+}
+
+func mounted(path string) bool {
+	_, err := fs.Find(path)
+	return !errors.Is(err, fs.ErrNotMounted)
+}
+
+// daemonOf asks the mount which process serves it. 0 if it does not answer, or if
+// no process of that number is magnetfs here: it may be in another container.
+func daemonOf(path string) int {
+	answer := make(chan int, 1)
+	go func() {
+		b, err := os.ReadFile(filepath.Join(path, controlName, "pid"))
+		if err != nil {
+			b = nil
+		}
+		pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+		answer <- pid
+	}()
+	select {
+	case pid := <-answer:
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		if pid > 0 && err == nil && strings.HasPrefix(string(name), "magnetfs") {
+			return pid
+		}
+	case <-time.After(2 * time.Second): // stopped, or hanging
+	}
+	return 0
+}
+
+// terminate sends SIGTERM and waits for the end of the process. ETIMEDOUT if it
+// takes longer than patience; nil if it was gone before.
+func terminate(pid int, patience time.Duration) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0); err != nil {
+		if errors.Is(err, unix.ESRCH) {
+			return nil
+		}
+		return err
+	}
+	end := time.Now().Add(patience)
+	for {
+		left := time.Until(end)
+		if left <= 0 {
+			return unix.ETIMEDOUT
+		}
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, int(left/time.Millisecond)+1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		if n > 0 {
+			return nil
+		}
+	}
+}
