@@ -46,6 +46,8 @@ func TestImports(t *testing.T) {
 		{"fetch", "swarm", ok},
 		{"fetch", "swarm/metainfo", ok},
 		{"fetch", "swarm/wire", "fetch may import"},
+		{"fetch+test", "swarm/benc", ok},
+		{"fetch+test", "fs", "fetch may import"},
 		{"fetch", "cache", ok},
 		{"fetch", "cache/disk", ok},
 		{"fetch", "fs", "fetch may import"},
