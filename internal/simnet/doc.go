@@ -26,9 +26,9 @@
 //
 //	n / min(A.Up, B.Down) + A.Delay + B.Delay
 //
-// however they were cut. Rates count payload only; headers and
-// acknowledgements are free, and acknowledgements do not queue. Rounding is
-// carried over from packet to packet, so that a busy link loses no nanosecond.
+// however they were cut. Rates count payload only; headers, handshakes and
+// acknowledgements are free and do not queue. Rounding is carried over from packet
+// to packet, so that a busy link loses no nanosecond.
 //
 // # Streams
 //

@@ -104,10 +104,20 @@ func (f *flow) window() int {
 	return int(min(max(product, windowMin), windowMax))
 }
 
-// congested reports whether congestion control applies.
-func (f *flow) congested() bool {
-	a, b := &f.from.host.link, &f.to.host.link
-	return f.from.host != f.to.host && (a.Queue > 0 && a.Up > 0 || b.Queue > 0 && b.Down > 0)
+// bottleneck returns the smallest bound of a queue on the path, in bytes; 0 when
+// there is none, and with it no congestion.
+func (f *flow) bottleneck() int {
+	if f.from.host == f.to.host {
+		return 0
+	}
+	bound := 0
+	if a := f.from.host.link; a.Up > 0 {
+		bound = a.Queue
+	}
+	if b := f.to.host.link; b.Down > 0 && b.Queue > 0 && (bound <= 0 || b.Queue < bound) {
+		bound = b.Queue
+	}
+	return max(0, bound)
 }
 
 // segmentSize returns the longest segment to send now.
@@ -127,12 +137,13 @@ func (f *flow) pump() {
 	}
 	window := f.window()
 	size := f.segmentSize(window)
-	congested := f.congested()
+	bound := f.bottleneck()
+	congested := bound > 0
 	if congested {
 		if f.cwnd == 0 {
 			f.cwnd = initialWindow
 		}
-		size = min(size, max(segmentMin, f.cwnd/4))
+		size = min(size, max(segmentMin, f.cwnd/4), bound) // a larger one would never pass
 	}
 	for len(f.resend) > 0 {
 		s := f.resend[0]
@@ -260,7 +271,7 @@ func (f *flow) arrived(s *segment) {
 		return
 	}
 	s.arrived = true
-	if size := len(s.data); f.congested() || f.cwnd > 0 {
+	if size := len(s.data); f.cwnd > 0 {
 		f.net.after(f.oneWay(), func() { f.acknowledged(size) })
 	} else {
 		f.outstanding -= size

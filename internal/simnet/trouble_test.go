@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -138,5 +139,143 @@ func TestNetCloseEndsEverything(t *testing.T) {
 		synctest.Wait()
 		n.Close()
 		wg.Wait()
+	})
+}
+
+// TestTinyQueue has a queue that is shorter than a full segment.
+func TestTinyQueue(t *testing.T) {
+	bubble(t, func(t *testing.T, n *Net) {
+		a, b := pair(n, Link{Up: mbit10, Queue: 1000, Delay: time.Millisecond}, Link{})
+		client, server := connect(t, a, b)
+		defer server.Close()
+		data := pattern(100_000)
+		sendAll(t, client, data)
+		if got, _ := receiveAll(t, server); !bytes.Equal(got, data) {
+			t.Errorf("received %d bytes, not those sent", len(got))
+		}
+	})
+}
+
+// TestAcceptBacklog dials a listener that accepts late: what does not fit into the
+// backlog is served when its SYN is repeated.
+func TestAcceptBacklog(t *testing.T) {
+	bubble(t, func(t *testing.T, n *Net) {
+		a, b := pair(n, Link{}, Link{Delay: time.Millisecond})
+		ln := listen(t, b, ":1")
+		defer ln.Close()
+		start := time.Now()
+		var wg sync.WaitGroup
+		times := make([]time.Duration, acceptBacklog+3)
+		for i := range times {
+			wg.Go(func() {
+				c, err := a.Dial(context.Background(), "tcp", "192.0.2.2:1")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				times[i] = time.Since(start)
+				c.Close()
+			})
+		}
+		time.Sleep(2 * time.Second) // SYNs are repeated after 1 and 3 s
+		for range times {
+			c, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+		}
+		wg.Wait()
+		slices.Sort(times)
+		if got, want := times[acceptBacklog-1], 2*time.Millisecond; got != want {
+			t.Errorf("the last that fits is connected after %v, want %v", got, want)
+		}
+		if got, want := times[acceptBacklog], 3*time.Second+2*time.Millisecond; got != want {
+			t.Errorf("the first that does not fit is connected after %v, want %v", got, want)
+		}
+	})
+}
+
+func TestListenerCloseResetsWaiting(t *testing.T) {
+	bubble(t, func(t *testing.T, n *Net) {
+		a, b := pair(n, Link{Delay: time.Millisecond}, Link{})
+		ln := listen(t, b, ":1")
+		waiting, err := a.Dial(t.Context(), "tcp", "192.0.2.2:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		coming, err := a.Dial(t.Context(), "tcp", "192.0.2.2:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln.Close() // while the last packet of that handshake is on its way
+		for _, c := range []net.Conn{waiting, coming} {
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("read: %v", err)
+			}
+			c.Close()
+		}
+	})
+}
+
+func TestSetLink(t *testing.T) {
+	bubble(t, func(t *testing.T, n *Net) {
+		a, b := pair(n, Link{Up: 1000}, Link{})
+		client, server := connect(t, a, b)
+		defer client.Close()
+		defer server.Close()
+		buf := make([]byte, 1000)
+		for _, l := range []Link{{Up: 1000}, {Up: 2000}, {Up: 500, Delay: time.Second}} {
+			a.SetLink(l)
+			if a.Link() != l {
+				t.Errorf("link is %+v", a.Link())
+			}
+			start := time.Now()
+			client.Write(buf)
+			io.ReadFull(server, buf)
+			if got, want := time.Since(start), time.Duration(1000/float64(l.Up)*1e9)+l.Delay; got != want {
+				t.Errorf("%+v: took %v, want %v", l, got, want)
+			}
+		}
+		if c := a.Counters(); c.SentBytes != 3000 || c.SentPackets != 3 || b.Counters().ReceivedBytes != 3000 {
+			t.Errorf("counters %+v and %+v", c, b.Counters())
+		}
+	})
+}
+
+func TestUnpluggedDatagrams(t *testing.T) {
+	bubble(t, func(t *testing.T, n *Net) {
+		a, b := pair(n, Link{}, Link{Delay: time.Second})
+		from, to := packetConn(t, a, "udp", ":1"), packetConn(t, b, "udp", ":1")
+		send := func(s string) {
+			if _, err := from.WriteTo([]byte(s), udpTo(b, to)); err != nil {
+				t.Error(err)
+			}
+		}
+		send("a")
+		time.Sleep(500 * time.Millisecond)
+		b.Unplug() // under way datagrams are lost as well
+		time.Sleep(time.Second)
+		send("b")
+		b.Plug()
+		send("c")
+		a.Down()
+		if _, err := from.WriteTo(nil, udpTo(b, to)); !errors.Is(err, syscall.ENETUNREACH) {
+			t.Errorf("write on a host that is down: %v", err)
+		}
+		a.Up()
+		buf := make([]byte, 1)
+		to.SetReadDeadline(time.Now().Add(time.Minute))
+		got := ""
+		for {
+			if _, _, err := to.ReadFrom(buf); err != nil {
+				break
+			}
+			got += string(buf)
+		}
+		if got != "bc" { // b was sent with the cable of the sender in
+			t.Errorf("received %q", got)
+		}
 	})
 }
