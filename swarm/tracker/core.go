@@ -225,7 +225,10 @@ func (c *core) reply(now time.Time, e *entry, event Event, r Reply) {
 	e.fails, e.err, e.ordered = 0, nil, false
 	e.warning, e.trackerID = r.Warning, r.TrackerID
 	if first {
-		e.counts, e.minGap, e.next = noCounts, 0, time.Time{}
+		if r.Counts != noCounts { // else those of the latest scrape stand
+			e.counts = noCounts
+		}
+		e.minGap, e.next = 0, time.Time{}
 		if !c.state.NoPeers {
 			e.found = 0
 		}

@@ -137,8 +137,12 @@ func serveHTTP(t *testing.T, h host, addr string, f http.HandlerFunc) (stop func
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: f}
-	var wg sync.WaitGroup
+	var wg sync.WaitGroup // Server.Close does not wait for handlers
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		wg.Add(1)
+		defer wg.Done()
+		f(w, r)
+	})}
 	wg.Go(func() { srv.Serve(ln) })
 	return func() {
 		srv.Close()
