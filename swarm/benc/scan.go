@@ -184,7 +184,7 @@ func (s *scanner) key(dict *frame) error {
 		return s.fail("dictionary key is not a string")
 	}
 	body, end, soft, reason := scanString(s.data, s.pos)
-	if reason == "" && dict.hasKey {
+	if reason == "" && dict.hasKey && s.out.soft == nil {
 		s.soften(orderFault(s.data[dict.keyBegin:dict.keyEnd], s.data[body:end]))
 	}
 	if err := s.scalar(end, soft, reason); err != nil {

@@ -1,6 +1,7 @@
 package metainfo
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -17,9 +18,6 @@ const (
 	MaxPieceLength = 32767 * leafSize
 	// maxPathElements bounds the depth of a path. As in libtorrent.
 	maxPathElements = 100
-	// maxTreeElements bounds the path elements of all files of a v2 tree together. A list is bounded by its encoding,
-	// but in a tree, where a folder is named once, 16 MiB could unfold to gigabytes. The same number as bencode elements.
-	maxTreeElements = 3_000_000
 )
 
 // ErrUnsupported is wrapped by errors about torrents that are well formed but of a kind that nobody can load here.
@@ -142,14 +140,17 @@ func repeatedKey(v benc.Value) error {
 			}
 		}
 	case benc.Dict:
-		seen := make(map[string]struct{})
+		var keys [][]byte
 		for key, value := range v.Entries() {
-			if _, ok := seen[string(key)]; ok {
-				return fmt.Errorf("key %q is repeated", clip(string(key)))
-			}
-			seen[string(key)] = struct{}{}
+			keys = append(keys, key)
 			if err := repeatedKey(value); err != nil {
 				return err
+			}
+		}
+		slices.SortFunc(keys, bytes.Compare)
+		for i := 1; i < len(keys); i++ {
+			if bytes.Equal(keys[i-1], keys[i]) {
+				return fmt.Errorf("key %q is repeated", clip(string(keys[i])))
 			}
 		}
 	}

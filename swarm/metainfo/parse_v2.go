@@ -41,6 +41,13 @@ func (p *parser) parseTree(v benc.Value) error {
 	return nil
 }
 
+// maxTreeElements bounds the path elements of all files of a v2 tree together, by the size of the info in bytes. In a
+// list every file has to spell out its path; in a tree, where folders are named once, a megabyte could unfold to
+// hundreds. A file with data takes some 90 bytes, so this allows paths of 45 elements on average.
+func maxTreeElements(size int) int {
+	return min(10_000+size/2, 3_000_000)
+}
+
 // treeParser walks a file tree in the order of its keys. It recurses: the depth is bounded by the bencode limits.
 type treeParser struct {
 	p        *parser
@@ -104,8 +111,8 @@ func (t *treeParser) leaf(v benc.Value) (f File, root digest, err error) {
 	if f.Pad {
 		return f, root, errors.New("padding in a v2 file tree")
 	}
-	if t.elements += len(t.path); t.elements > maxTreeElements {
-		return f, root, fmt.Errorf("more than %d path elements in all", maxTreeElements)
+	if t.elements += len(t.path); t.elements > maxTreeElements(len(t.p.Raw)) {
+		return f, root, errors.New("too many files too deep in the tree")
 	}
 	t.p.setPath(&f, t.path)
 	if link {

@@ -29,7 +29,7 @@ func cleanTracker(s string) (string, bool) { return cleanURL(s, trackerSchemes) 
 // cleanWebSeed returns a web seed URL with blanks and the like escaped; false if it is none.
 func cleanWebSeed(s string) (string, bool) { return cleanURL(s, webSeedSchemes) }
 
-// cleanURL accepts absolute URLs of some schemes with a host. What is already escaped stays as it is; characters that
+// cleanURL accepts absolute URLs of some schemes with an address or ASCII name for a host. What is already escaped stays as it is; characters that
 // have no place in a URL are escaped. Where such a URL may lead is for the dialler to judge.
 func cleanURL(s string, schemes []string) (string, bool) {
 	s = strings.TrimSpace(s)
@@ -43,7 +43,7 @@ func cleanURL(s string, schemes []string) (string, bool) {
 	}
 	s = strings.ToLower(scheme) + "://" + escapeURL(rest)
 	u, err := url.Parse(s)
-	return s, err == nil && u.Hostname() != "" && len(s) <= maxURLBytes
+	return s, err == nil && isHost(u.Hostname()) && len(s) <= maxURLBytes
 }
 
 // escapeURL percent-encodes what may not stand in a URL at all, and nothing else.
