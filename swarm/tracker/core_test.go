@@ -340,6 +340,8 @@ func TestStatusWords(t *testing.T) {
 	}{
 		{"peers", Reply{Peers: addrs("1.2.3.4:5"), Counts: noCounts}, nil, "working"},
 		{"only ourselves", Reply{Counts: Counts{0, 1, -1}}, nil, "working (nobody found)"},
+		{"only ourselves, named", Reply{Peers: addrs("1.2.3.4:5"), Counts: Counts{0, 1, -1}}, nil, "working (nobody found)"},
+		{"a seed", Reply{Peers: addrs("1.2.3.4:5"), Counts: Counts{1, 0, -1}}, nil, "working"},
 		{"no peers, no counts", Reply{Counts: noCounts}, nil, "working (nobody found)"},
 		{"counted, though not named", Reply{Counts: Counts{3, 0, -1}}, nil, "working"},
 		{"timed out", Reply{}, errTimeout, "timed out, 2nd try"},
@@ -349,12 +351,31 @@ func TestStatusWords(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e.next = time.Time{}
-			e.tier.busy, e.tier.using, e.answered = e, nil, false
+			e.tier.busy, e.tier.using, e.answered, e.counts = e, nil, false, noCounts
 			if tt.err == nil {
 				s.c.reply(s.now, e, None, tt.r)
 			}
 			s.c.finished(s.now, e, tt.err)
 			s.wantWords("a: " + tt.want)
+		})
+	}
+}
+
+func TestStatusWordsOfASeed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		counts Counts
+		want   string
+	}{
+		"only ourselves": {Counts{1, 0, -1}, "a: working (nobody found)"},
+		"a leecher":      {Counts{0, 1, -1}, "a: working"},
+		"both":           {Counts{1, 1, -1}, "a: working"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSim(t, "a")
+			s.c.setState(s.now, State{Known: true})
+			s.answers["a"] = func() (Reply, error) { return Reply{Peers: addrs("1.2.3.4:5"), Counts: tt.counts}, nil }
+			s.run(0)
+			s.wantWords(tt.want)
 		})
 	}
 }

@@ -49,10 +49,25 @@ func (c *core) word(e *entry) string {
 		return "error: " + describe(e.err)
 	case !e.started:
 		return "not contacted yet"
-	case e.found == 0 && e.counts.Seeds <= 0 && e.counts.Leechers <= 1: // that one being us
+	case c.alone(e):
 		return "working (nobody found)"
 	}
 	return "working"
+}
+
+// alone reports whether e knows nobody but us: trackers count us, and many
+// name us among the peers.
+func (c *core) alone(e *entry) bool {
+	n := e.counts
+	switch {
+	case e.found > 1 || n.Seeds+n.Leechers > 1:
+		return false
+	case n.Seeds < 0 && n.Leechers < 0:
+		return e.found == 0
+	case c.state.Known && c.state.Left == 0:
+		return n.Leechers <= 0 // the seed is us
+	}
+	return n.Seeds <= 0 // the other one is us
 }
 
 // due returns when e is announced to next, as far as can be told: zero while
