@@ -16,6 +16,9 @@ type InfoHash [sha1.Size]byte
 // String returns 40 lower case hex digits.
 func (h InfoHash) String() string { return hex.EncodeToString(h[:]) }
 
+// MarshalText lets JSON and logs show the hex form.
+func (h InfoHash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
 // InfoHashV2 is the SHA-256 of an info dictionary (BEP 52).
 type InfoHashV2 [sha256.Size]byte
 

@@ -12,7 +12,7 @@ type Magnet struct {
 	HasV1       bool
 	InfoHashV2  InfoHashV2 // zero unless HasV2
 	HasV2       bool
-	DisplayName string   // dn: what to call the torrent until its info is there; safe to print, not a safe file name
+	DisplayName string   // dn: what to call the torrent until its info is there; one line, safe to print, not a safe file name
 	Trackers    []string // tr: announce URLs
 	Peers       []string // x.pe: host:port
 	WebSeeds    []string // ws: URLs

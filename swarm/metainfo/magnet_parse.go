@@ -157,7 +157,8 @@ func (m *Magnet) addParam(name, value string) {
 	switch name {
 	case "dn":
 		if m.DisplayName == "" {
-			m.DisplayName = cleanText(unescapeLenient(strings.ReplaceAll(value, "+", " ")))
+			text := cleanText(unescapeLenient(strings.ReplaceAll(value, "+", " ")))
+			m.DisplayName = strings.NewReplacer("\n", " ", "\t", " ").Replace(text)
 		}
 	case "tr":
 		if s, ok := cleanTracker(unescapeLenient(value)); ok {

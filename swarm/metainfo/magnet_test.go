@@ -1,6 +1,7 @@
 package metainfo
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -130,6 +131,7 @@ func TestParseMagnetParameters(t *testing.T) {
 		{"name with a real plus", "&dn=a%2Bb", Magnet{DisplayName: "a+b"}},
 		{"first name counts", "&dn=a&dn=b", Magnet{DisplayName: "a"}},
 		{"name with controls", "&dn=a%00%1b[31mb%e2%80%aec", Magnet{DisplayName: "a[31mbc"}},
+		{"name of several lines", "&dn=a%0ab%0dc%09d%0a", Magnet{DisplayName: "a bc d"}},
 		{"name in another encoding", "&dn=a%ff", Magnet{DisplayName: "a\uFFFD"}},
 		{"broken escapes in the name", "&dn=100%&dn=x", Magnet{DisplayName: "100%"}},
 		{"broken escape among good ones", "&dn=%41%4%42%zz%", Magnet{DisplayName: "A%4B%zz%"}},
@@ -262,6 +264,9 @@ func TestParseInfoHash(t *testing.T) {
 	h, err := ParseInfoHash(base32V1)
 	require.NoError(t, err)
 	require.Equal(t, hexV1, h.String())
+	text, err := json.Marshal(h)
+	require.NoError(t, err)
+	require.Equal(t, `"`+hexV1+`"`, string(text))
 	for _, bad := range []string{"", "0", hexV1 + "0", base32V1[1:], "0" + base32V1[1:], strings.Repeat("é", 20), strings.Repeat("é", 16)} {
 		_, err := ParseInfoHash(bad)
 		require.Error(t, err, bad)

@@ -124,7 +124,7 @@ func TestParseMetainfoRefuses(t *testing.T) {
 		{"web page", "<!DOCTYPE html>", "not a torrent file"},
 		{"list", "le", "not a torrent file"},
 		{"no info", "d8:announce3:abce", "no info"},
-		{"info of a wrong type", "d4:infolee", "info is not a dictionary"},
+		{"info of a wrong type", "d4:infolee", "info is of type list, not dictionary"},
 		{"over 16 MiB", "d4:infod4:name16777216:" + strings.Repeat("x", 16<<20) + "ee", "limit"},
 	}
 	for _, test := range tests {
@@ -172,7 +172,7 @@ func TestPieceLayers(t *testing.T) {
 		{"good", dict{string(root[:]): layer}, "", true},
 		{"none", nil, "", false},
 		{"no entry", dict{}, "", false},
-		{"wrong type", list{}, "not a dictionary", false},
+		{"wrong type", list{}, "piece layers is of type list", false},
 		{"entry of a wrong type", dict{string(root[:]): 1}, "not a list of hashes", false},
 		{"short root", dict{string(root[:31]): layer}, "not a list of hashes", false},
 		{"odd layer", dict{string(root[:]): layer[:95]}, "not a list of hashes", false},

@@ -43,7 +43,7 @@ func ParseInfo(raw []byte) (*Info, error) {
 // parseInfo is ParseInfo for a dictionary inside a larger document.
 func parseInfo(v benc.Value) (*Info, error) {
 	if v.Kind() != benc.Dict {
-		return nil, fmt.Errorf("metainfo: info is not a dictionary but a %v", v.Kind())
+		return nil, fmt.Errorf("metainfo: %w", missing("info", "dictionary", v))
 	}
 	p := parser{Info: Info{Raw: v.Raw()}, elements: make(map[string]string)}
 	if err := p.parse(v); err != nil {
@@ -281,5 +281,5 @@ func missing(key, want string, got benc.Value) error {
 	if got.Kind() == benc.Invalid {
 		return fmt.Errorf("no %s", key)
 	}
-	return fmt.Errorf("%s is not a %s but a %v", key, want, got.Kind())
+	return fmt.Errorf("%s is of type %v, not %s", key, got.Kind(), want)
 }

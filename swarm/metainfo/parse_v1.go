@@ -77,7 +77,10 @@ func (p *parser) parseFile(v benc.Value) error {
 	}
 	if len(path) == 0 {
 		if !f.Pad {
-			return missing("path", "list of names", v.Get("path"))
+			if v.Get("path").Kind() == benc.List {
+				return errors.New("path is empty")
+			}
+			return missing("path", "list", v.Get("path"))
 		}
 		path = []string{".pad", strconv.FormatInt(f.Length, 10)}
 	}
