@@ -28,7 +28,7 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 	if budget <= 0 {
 		return out, snubbed
 	}
-	cands, _ := p.candidates(now)
+	cands, _, _ := p.candidates(now)
 	prior := p.prior()
 	for _, pr := range p.order {
 		pr.forecast(prior, now)
@@ -74,7 +74,7 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 			} else {
 				c.extra--
 			}
-			p.ask(c.peer, pp, b, size, c.at, now)
+			p.ask(c.peer, pp, b, w.Blocked, c.at, now)
 			out = append(out, Request{Peer: c.id, Block: b})
 			if budget--; budget == 0 {
 				return out, snubbed

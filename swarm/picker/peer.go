@@ -49,6 +49,7 @@ type peer struct {
 	queue       []*request // in the order sent, cancelled ones included
 	owed        []*request // given up although no answer came; it still may
 	outstanding int        // bytes of queue
+	urgent      int        // requests of queue that a read sleeps on
 	skipUntil   time.Time  // had room and no block that it would not delay
 	lastBlock   time.Time
 }
@@ -61,6 +62,18 @@ type request struct {
 	sent, due time.Time // due: when it was expected to arrive, at the time it was sent
 	expect    time.Time // when it is expected now; see forecast
 	cancelled bool
+	urgent    bool // open, and a read sleeps on it
+}
+
+// setUrgent keeps its peer's count.
+func (r *request) setUrgent(urgent bool) {
+	switch {
+	case urgent && !r.urgent:
+		r.peer.urgent++
+	case !urgent && r.urgent:
+		r.peer.urgent--
+	}
+	r.urgent = urgent
 }
 
 // canAsk says whether the peer answers requests for the piece at the moment.
@@ -140,6 +153,7 @@ func (p *peer) forecast(prior float64, now time.Time) {
 
 // drop takes r off the books.
 func (p *peer) drop(r *request) bool {
+	r.setUrgent(false)
 	for i, q := range p.queue {
 		if q == r {
 			p.queue = append(p.queue[:i], p.queue[i+1:]...)

@@ -19,7 +19,7 @@ type candidate struct {
 	rtt   time.Duration
 	at    time.Time // when everything given to it so far, on paper too, has arrived
 	room  int       // blocks that may be sent to it
-	extra int       // further blocks if a read waits for them
+	extra int       // further blocks if a read waits for them, past what is less urgent
 }
 
 // arrival is when one more block would come.
@@ -33,12 +33,12 @@ func (p *Picker) Pick(now time.Time, out []Request) []Request {
 		return out
 	}
 	p.expire(now)
-	cands, room := p.candidates(now)
-	if room == 0 {
-		return out
-	}
+	cands, room, extra := p.candidates(now)
 	walked := 0
 	for _, w := range p.wants {
+		if room <= 0 && (extra <= 0 || !w.Blocked) {
+			return out
+		}
 		if p.Had(w.Piece) {
 			continue
 		}
@@ -67,13 +67,14 @@ func (p *Picker) Pick(now time.Time, out []Request) []Request {
 				room--
 			case w.Blocked && c.extra > 0:
 				c.extra--
+				extra--
 			default:
 				continue // reserved on paper for a faster peer
 			}
 			p.partials[w.Piece] = pp
-			p.ask(c.peer, pp, b, size, c.at, now)
+			p.ask(c.peer, pp, b, w.Blocked, c.at, now)
 			out = append(out, Request{Peer: c.id, Block: b})
-			if room <= 0 && !w.Blocked {
+			if room <= 0 && (extra <= 0 || !w.Blocked) {
 				return out
 			}
 		}
@@ -83,8 +84,8 @@ func (p *Picker) Pick(now time.Time, out []Request) []Request {
 }
 
 // candidates lists the peers that may be asked, and how many blocks they have
-// room for in all.
-func (p *Picker) candidates(now time.Time) (cands []candidate, room int) {
+// room for in all, without and with those that only a waiting read justifies.
+func (p *Picker) candidates(now time.Time) (cands []candidate, room, extra int) {
 	prior := p.prior()
 	cands = p.scratch[:0]
 	for _, pr := range p.order {
@@ -101,15 +102,20 @@ func (p *Picker) candidates(now time.Time) (cands []candidate, room int) {
 		depth := pr.depth(prior)
 		c.room = max(0, depth-len(pr.queue))
 		if !pr.snubbed {
-			c.extra = min(depth, pr.maxQueue-max(len(pr.queue), depth))
+			most := depth
+			if !pr.link.known() {
+				most = 2 * depth // it may be a fast one, and the read is worth finding out
+			}
+			c.extra = max(0, min(most-pr.urgent, pr.maxQueue-len(pr.queue))-c.room)
 		}
 		if !now.Before(pr.skipUntil) {
 			room += c.room
+			extra += c.extra
 		}
 		cands = append(cands, c)
 	}
 	p.scratch = cands
-	return cands, room
+	return cands, room, extra
 }
 
 // soonest returns the candidate with the earliest expected arrival, nil if none
@@ -169,10 +175,11 @@ func (p *Picker) trustedHas(cands []candidate, piece int) bool {
 }
 
 // ask puts a request on the books.
-func (p *Picker) ask(pr *peer, pp *partial, b Block, size int, due, now time.Time) {
-	r := &request{peer: pr, block: b, size: size, sent: now, due: due}
+func (p *Picker) ask(pr *peer, pp *partial, b Block, urgent bool, due, now time.Time) {
+	r := &request{peer: pr, block: b, size: p.BlockLen(b), sent: now, due: due}
+	r.setUrgent(urgent)
 	pr.queue = append(pr.queue, r)
-	pr.outstanding += size
+	pr.outstanding += r.size
 	pr.link.busyUntil = due
 	pp.ask(r)
 	p.open++
@@ -182,7 +189,7 @@ func (p *Picker) ask(pr *peer, pp *partial, b Block, size int, due, now time.Tim
 // looked at again at once.
 func (p *Picker) rest(cands []candidate, now time.Time) {
 	for i := range cands {
-		if c := &cands[i]; c.room > 0 {
+		if c := &cands[i]; c.room+c.extra > 0 {
 			c.skipUntil = now.Add(skipFor)
 		}
 	}

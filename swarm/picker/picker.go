@@ -272,6 +272,15 @@ func (p *Picker) SetWants(wants []Want, now time.Time) (cancel []Request) {
 			cancel = p.cancelPiece(pp, cancel)
 		}
 	}
+	for i := range p.wants {
+		seen[p.wants[i].Piece] = i
+	}
+	for _, pr := range p.order {
+		for _, r := range pr.queue {
+			i, ok := seen[r.block.Piece]
+			r.setUrgent(ok && !r.cancelled && p.wants[i].Blocked)
+		}
+	}
 	p.wake()
 	return cancel
 }
@@ -349,6 +358,7 @@ func (p *Picker) release(r *request) {
 		return
 	}
 	r.cancelled = true
+	r.setUrgent(false)
 	p.open--
 	if pp := p.partials[r.block.Piece]; pp != nil {
 		pp.unask(r)
