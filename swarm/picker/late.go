@@ -49,7 +49,7 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 			expected, late := bl.expected(now)
 			margin := time.Duration(0)
 			switch {
-			case !w.Blocked && (!late || expected.Before(w.Deadline)):
+			case !w.Blocked && expected.Before(w.Deadline):
 				continue
 			case !late && pp.free > 0:
 				continue // there is work that nobody was given yet
@@ -58,6 +58,9 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 				// or the others are done: worth a second request only if it
 				// saves something.
 				margin = max(lateGrace, expected.Sub(now)/4)
+				if !w.Blocked {
+					margin = max(soon/4, expected.Sub(now)/2)
+				}
 			}
 			b := Block{w.Piece, i}
 			c := p.soonest(cands, pp, b, w, now)
