@@ -60,19 +60,24 @@ func (t *Table) Closest(target krpc.ID, n int, keep func(*Node) bool) []krpc.Nod
 	return infos
 }
 
-// Due returns the node that has waited longest for a check, and when the next
-// check is due; nil and that time if none is due yet. With an empty table the
-// time is zero.
-func (t *Table) Due(now time.Time) (n *Node, at time.Time) {
+// Due returns up to n nodes that are to be checked, those first that have
+// waited longest, and when to look again. The time is zero if the table is
+// empty.
+func (t *Table) Due(n int, now time.Time) (nodes []*Node, next time.Time) {
 	for node := range t.all() {
-		if due := node.due(); n == nil || due.Before(at) {
-			n, at = node, due
+		at := node.due()
+		switch {
+		case !at.After(now):
+			nodes = append(nodes, node)
+		case next.IsZero() || at.Before(next):
+			next = at
 		}
 	}
-	if n == nil || at.After(now) {
-		return nil, at
+	if len(nodes) > n {
+		slices.SortFunc(nodes, func(a, b *Node) int { return a.due().Compare(b.due()) })
+		return nodes[:n], now
 	}
-	return n, at
+	return nodes, next
 }
 
 // Asked notes that the node at addr is sent a query, so that Due does not name
@@ -93,10 +98,20 @@ func (t *Table) RefreshTarget(id krpc.ID, rng *rand.Rand) krpc.ID {
 	return krpc.RandomSharing(t.own, i, rng)
 }
 
-// Stale returns a bucket that has room and was not touched since before: a
-// lookup of a random ID in it may fill it. ok is false if there is none.
-// Buckets deeper than the deepest with a node are not counted: they are empty
-// because nobody is there.
+// Room returns how many more nodes the bucket of id takes.
+func (t *Table) Room(id krpc.ID) int {
+	b, i := t.bucketOf(id)
+	if b == nil {
+		return 0
+	}
+	return capacity(i) - len(b.nodes)
+}
+
+// Stale returns a bucket with fewer than K nodes in which a lookup of a random
+// ID may find more: it was never refreshed so, or not since before and nobody in
+// it answered since then either. ok is false if there is none. Buckets deeper
+// than the deepest with a node do not count: they are empty because nobody is
+// there.
 func (t *Table) Stale(before time.Time) (depth int, ok bool) {
 	deepest := -1
 	for i := range t.buckets {
@@ -106,12 +121,12 @@ func (t *Table) Stale(before time.Time) (depth int, ok bool) {
 	}
 	for i := 0; i <= deepest; i++ {
 		b := &t.buckets[i]
-		if len(b.nodes) < K && b.touched.Before(before) {
+		if len(b.nodes) < K && b.refreshed.Before(before) && (b.refreshed.IsZero() || b.touched.Before(before)) {
 			return i, true
 		}
 	}
 	return 0, false
 }
 
-// Touch notes that bucket i was just refreshed.
-func (t *Table) Touch(i int, now time.Time) { t.buckets[i].touched = now }
+// Refreshed notes that bucket i is being refreshed.
+func (t *Table) Refreshed(i int, now time.Time) { t.buckets[i].refreshed = now }

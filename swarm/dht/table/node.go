@@ -47,17 +47,17 @@ func (n *Node) heard() time.Time {
 func (n *Node) due() time.Time {
 	at := n.heard().Add(GoodFor)
 	if n.Fails > 0 {
-		at = n.Tried.Add(time.Duration(n.Fails) * suspectPause)
+		at = n.Tried.Add(time.Duration(n.Fails) * SuspectPause)
 	}
-	if soonest := n.asked.Add(suspectPause); at.Before(soonest) {
+	if soonest := n.asked.Add(SuspectPause); at.Before(soonest) {
 		return soonest
 	}
 	return at
 }
 
-// suspectPause is the time between checks of a suspect node: long enough for a
+// SuspectPause is the time between checks of a suspect node: long enough for a
 // short loss of the network to end (guess).
-const suspectPause = 15 * time.Second
+const SuspectPause = 15 * time.Second
 
 // subnet is the network that a node stands for in a bucket: its /24, or /64 for
 // IPv6.

@@ -37,6 +37,7 @@ type bucket struct {
 	nodes        []*Node   // oldest first
 	replacements []*Node   // oldest answer first
 	touched      time.Time // last time a node entered or answered
+	refreshed    time.Time // last lookup of a random ID in it; zero: one is due
 }
 
 // New returns an empty table of the node called own. local tells which
@@ -199,8 +200,14 @@ func (t *Table) Failed(addr netip.AddrPort, now time.Time) {
 		t.insert(b, n, b.touched)
 		copy(b.nodes[at+1:], b.nodes[at:len(b.nodes)-1])
 		b.nodes[at] = n
+	} else if len(b.nodes) < K/2 && now.Sub(b.refreshed) >= refillPause {
+		b.refreshed = time.Time{}
 	}
 }
+
+// refillPause is how often a bucket may be refreshed because its nodes die
+// (guess).
+const refillPause = 2 * time.Minute
 
 // DropRouters removes bootstrap nodes: they serve everybody's first steps and
 // are not to be asked once there are others (libtorrent keeps them out
@@ -209,6 +216,8 @@ func (t *Table) DropRouters() {
 	for _, n := range slices.Collect(t.all()) {
 		if n.Router {
 			t.remove(n)
+			b, _ := t.bucketOf(n.ID)
+			b.refreshed = time.Time{}
 		}
 	}
 }
