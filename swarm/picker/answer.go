@@ -36,6 +36,7 @@ func (p *Picker) Received(id PeerID, b Block, now time.Time) Answer {
 	pr.drop(r)
 	pr.link.received(r.size, r.sent, r.due, now)
 	pr.lastBlock = now
+	pr.silentSince = time.Time{}
 	pr.snubbed, pr.snubs = false, 0
 	pr.skipUntil = time.Time{}
 	pr.settle(priorRate, now)
@@ -54,6 +55,7 @@ func (p *Picker) Received(id PeerID, b Block, now time.Time) Answer {
 	a.Useful = true
 	bl := &pp.blocks[b.Index]
 	for _, other := range slices.Clone(bl.reqs) {
+		other.suspect(now)
 		p.release(other)
 		a.Cancel = append(a.Cancel, Request{Peer: other.peer.id, Block: b})
 	}

@@ -92,7 +92,7 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 func (b *block) expected(now time.Time) (at time.Time, late bool) {
 	late = true
 	for i, r := range b.reqs {
-		if now.Sub(r.due) < max(lateGrace, r.due.Sub(r.sent)/4) {
+		if !r.isLate(now) {
 			late = false
 		}
 		if i == 0 || r.expect.Before(at) {
@@ -123,14 +123,9 @@ func (p *Picker) snub(now time.Time) (ids []PeerID) {
 			continue
 		}
 		patience := snubAfter << min(pr.snubs, 4)
-		var oldest *request
-		for _, r := range pr.queue {
-			if !r.cancelled {
-				oldest = r
-				break
-			}
+		if r := pr.oldest(); r != nil {
+			patience = max(patience, 3*r.due.Sub(later(r.sent, pr.lastBlock)))
 		}
-		patience = max(patience, 3*oldest.due.Sub(later(oldest.sent, pr.lastBlock)))
 		if late < patience {
 			continue
 		}
@@ -143,6 +138,7 @@ func (p *Picker) snub(now time.Time) (ids []PeerID) {
 		// Nothing is expected any more, so nothing stands in the way of the
 		// one request that may show that it is back.
 		pr.queue, pr.outstanding = nil, 0
+		pr.silentSince = time.Time{}
 		pr.link.busyUntil = now.Add(late)
 		ids = append(ids, pr.id)
 	}

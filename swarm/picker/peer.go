@@ -52,6 +52,10 @@ type peer struct {
 	urgent      int        // requests of queue that a read sleeps on
 	skipUntil   time.Time  // had room and no block that it would not delay
 	lastBlock   time.Time
+	// silentSince is when a request was due that was then given up because it
+	// did not come; zero if a block came since. Without it, a peer that never
+	// answers would be as good as new each time others have done its work.
+	silentSince time.Time
 }
 
 // request is one block asked from one peer.
@@ -63,6 +67,19 @@ type request struct {
 	expect    time.Time // when it is expected now; see forecast
 	cancelled bool
 	urgent    bool // open, and a read sleeps on it
+}
+
+// isLate says whether the block has not come when it was expected.
+func (r *request) isLate(now time.Time) bool {
+	return now.Sub(r.due) >= max(lateGrace, r.due.Sub(r.sent)/4)
+}
+
+// suspect notes that a request is given up at a time when it should have been
+// answered.
+func (r *request) suspect(now time.Time) {
+	if p := r.peer; r.isLate(now) && p.silentSince.IsZero() {
+		p.silentSince = later(r.due, p.lastBlock)
+	}
 }
 
 // setUrgent keeps its peer's count.
@@ -111,15 +128,29 @@ func (p *peer) depth(prior float64) int {
 	return min(d, p.maxQueue)
 }
 
-// overdue is how late the oldest open request is; 0 if none is.
+// overdue is how late the oldest request is that was not given up, or was given up
+// because it was late; 0 if none is.
 func (p *peer) overdue(now time.Time) time.Duration {
-	for _, r := range p.queue {
-		if r.cancelled {
-			continue
+	since := p.silentSince
+	if r := p.oldest(); r != nil {
+		if t := later(r.due, p.lastBlock); since.IsZero() || t.Before(since) {
+			since = t
 		}
-		return max(0, now.Sub(later(r.due, p.lastBlock)))
 	}
-	return 0
+	if since.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(since))
+}
+
+// oldest is the first open request, nil if there is none.
+func (p *peer) oldest() *request {
+	for _, r := range p.queue {
+		if !r.cancelled {
+			return r
+		}
+	}
+	return nil
 }
 
 // settle recomputes when the queue is expected to be empty.
@@ -140,13 +171,20 @@ func (p *peer) settle(prior float64, now time.Time) {
 // to take as long again as it is late already.
 func (p *peer) forecast(prior float64, now time.Time) {
 	rate := p.link.rate(prior)
-	at := p.link.last
+	at := p.link.last // by what was measured
+	expect := now     // and not in the past
 	for _, r := range p.queue {
-		at = later(at, r.sent.Add(p.link.roundTrip())).Add(seconds(float64(r.size) / rate))
-		at = later(at, now)
-		r.expect = at
+		takes := seconds(float64(r.size) / rate)
+		at = later(at, r.sent.Add(p.link.roundTrip())).Add(takes)
+		if !p.link.known() && at.Before(r.due) {
+			// What others do was not known when it was sent.
+			r.due = at
+		}
+		expect = later(expect, at)
+		r.expect = expect
+		expect = expect.Add(takes)
 		if by := now.Sub(r.due); by > 0 {
-			r.expect = later(at, now.Add(by))
+			r.expect = later(expect, now.Add(by))
 		}
 	}
 }

@@ -269,7 +269,7 @@ func (p *Picker) SetWants(wants []Want, now time.Time) (cancel []Request) {
 			delete(pr.doubt, pp.index)
 		}
 		if pp.free < pp.left {
-			cancel = p.cancelPiece(pp, cancel)
+			cancel = p.cancelPiece(pp, now, cancel)
 		}
 	}
 	for i := range p.wants {
@@ -342,9 +342,10 @@ func (p *Picker) Forget(piece int) {
 }
 
 // cancelPiece gives up all open requests of a piece.
-func (p *Picker) cancelPiece(pp *partial, out []Request) []Request {
+func (p *Picker) cancelPiece(pp *partial, now time.Time, out []Request) []Request {
 	for i := range pp.blocks {
 		for _, r := range slices.Clone(pp.blocks[i].reqs) {
+			r.suspect(now)
 			p.release(r)
 			out = append(out, Request{Peer: r.peer.id, Block: r.block})
 		}
