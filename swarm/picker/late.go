@@ -24,7 +24,7 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 	if p.open == 0 || len(p.order) < 2 {
 		return out, snubbed
 	}
-	budget := p.open/4 + 4 - p.copies()
+	budget := p.open/2 + 16 - p.copies()
 	if budget <= 0 {
 		return out, snubbed
 	}
