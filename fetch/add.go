@@ -50,10 +50,12 @@ func (l *Library) add(hash metainfo.InfoHash, rec record, typed string, info *me
 		return nil, false, l.errGone()
 	}
 	l.mu.Lock()
-	t = l.byHash[hash]
+	if t = l.byHash[hash]; t == nil {
+		t = l.byHash[rec.truncatedV2()] // known by a link that names v2 only
+	}
 	l.mu.Unlock()
 	if t != nil {
-		l.merge(t, rec, typed, info)
+		l.merge(t, hash, rec, typed, info)
 		l.saver.save(t)
 		return t, false, nil
 	}
@@ -93,6 +95,11 @@ func (l *Library) insert(t *Torrent, base string) {
 	defer l.mu.Unlock()
 	t.name = folderName(base, t.hash, l.taken(t))
 	l.byHash[t.hash] = t
+	l.alsoHash(t, t.rec.truncatedV2())
+	if t.info != nil {
+		l.alsoHash(t, t.info.InfoHash)
+		l.alsoHash(t, t.info.InfoHashV2.Truncated())
+	}
 	l.byHandle[t.handle] = t
 	l.byName[t.name] = t
 	for _, s := range t.rec.Spellings {
@@ -103,9 +110,17 @@ func (l *Library) insert(t *Torrent, base string) {
 	}
 }
 
+// alsoHash makes a torrent known under another of its hashes, unless that is zero
+// or somebody else's; mu is held.
+func (l *Library) alsoHash(t *Torrent, hash metainfo.InfoHash) {
+	if hash != (metainfo.InfoHash{}) && l.byHash[hash] == nil {
+		l.byHash[hash] = t
+	}
+}
+
 // merge adds to a torrent what another link to it, or its metainfo, knows. The
 // caller is editing.
-func (l *Library) merge(t *Torrent, rec record, typed string, info *metainfo.Info) {
+func (l *Library) merge(t *Torrent, hash metainfo.InfoHash, rec record, typed string, info *metainfo.Info) {
 	dropped, known := "", true
 	t.mu.Lock()
 	trackers, peers := t.rec.merge(&rec)
@@ -116,14 +131,16 @@ func (l *Library) merge(t *Torrent, rec record, typed string, info *metainfo.Inf
 	missing := t.info == nil
 	sw := t.sw
 	t.mu.Unlock()
+	l.mu.Lock()
+	l.alsoHash(t, hash)
+	l.alsoHash(t, rec.truncatedV2())
 	if !known {
-		l.mu.Lock()
 		if l.aliases[dropped] == t {
 			delete(l.aliases, dropped)
 		}
 		l.aliases[typed] = t
-		l.mu.Unlock()
 	}
+	l.mu.Unlock()
 	if info != nil && missing {
 		// The swarm takes metadata only when it is joined.
 		sw.Close()
@@ -155,6 +172,8 @@ func (l *Library) gotInfo(t *Torrent, info *metainfo.Info) {
 	old := t.name
 	if l.byHash[t.hash] == t {
 		t.name = folderName(info.Name, t.hash, l.taken(t))
+		l.alsoHash(t, info.InfoHash)
+		l.alsoHash(t, info.InfoHashV2.Truncated())
 	}
 	name := t.name
 	if name != old {
@@ -191,7 +210,7 @@ func (l *Library) Remove(t *Torrent) error {
 	}
 	l.mu.Lock()
 	name := t.name
-	delete(l.byHash, t.hash)
+	maps.DeleteFunc(l.byHash, func(_ metainfo.InfoHash, owner *Torrent) bool { return owner == t })
 	delete(l.byHandle, t.handle)
 	for _, names := range []map[string]*Torrent{l.byName, l.aliases, l.oldNames} {
 		maps.DeleteFunc(names, func(_ string, owner *Torrent) bool { return owner == t })

@@ -3,7 +3,6 @@ package fetch
 import (
 	"cmp"
 	"crypto/sha1"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -421,5 +420,3 @@ func mustEqual[T comparable](t testing.TB, what string, got, want T) {
 		t.Errorf("%s:\n got %v\nwant %v", what, got, want)
 	}
 }
-
-var _ = fmt.Sprint

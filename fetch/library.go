@@ -93,12 +93,12 @@ type Library struct {
 	// the engine.
 	editing chan struct{}
 
-	mu       sync.Mutex // leaf; guards:
-	byHash   map[metainfo.InfoHash]*Torrent
-	byName   map[string]*Torrent // by the folder's name now
-	aliases  map[string]*Torrent // by spellings typed
-	oldNames map[string]*Torrent // by names a folder had, the latest owner
-	byHandle map[uint64]*Torrent // by the cache's handle
+	mu       sync.Mutex                     // leaf; guards:
+	byHash   map[metainfo.InfoHash]*Torrent // v1, and v2 truncated, as far as known
+	byName   map[string]*Torrent            // by the folder's name now
+	aliases  map[string]*Torrent            // by spellings typed
+	oldNames map[string]*Torrent            // by names a folder had, the latest owner
+	byHandle map[uint64]*Torrent            // by the cache's handle
 	fail     *failing
 }
 
@@ -315,8 +315,8 @@ func (l *Library) evicted(keys []cache.Key) {
 // snapshot lists all torrents for the state directory, oldest first.
 func (l *Library) snapshot() []stored {
 	l.mu.Lock()
-	all := make([]*Torrent, 0, len(l.byHash))
-	for _, t := range l.byHash {
+	all := make([]*Torrent, 0, len(l.byName))
+	for _, t := range l.byName {
 		all = append(all, t)
 	}
 	l.mu.Unlock()

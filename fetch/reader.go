@@ -19,21 +19,17 @@ type Reader struct {
 
 	mu      sync.Mutex // leaf; guards:
 	win     window
-	blocked map[int]blocked // pieces that reads sleep on
 	shut    bool
 	visited [8]int // pieces whose visit was counted, as a ring
 	visit   int
 	failed  failure
-	turn    bool         // somebody is in sync's loop
-	again   bool         // and shall go round once more
-	pins    map[int]bool // owned by whoever has the turn, not by mu
-	playing bool         // the same; counted in Library.players
-}
+	turn    bool // somebody is in sync's loop
+	again   bool // and shall go round once more
 
-// blocked says since when reads sleep on a piece, and how many.
-type blocked struct {
-	since time.Time
-	reads int
+	// Owned by whoever has the turn, not by mu.
+	pins    map[int]bool
+	wanting bool // the swarm has wants of ours
+	counted bool // one of readers.players
 }
 
 // failure is the range of the last read that timed out. A kernel asks again for

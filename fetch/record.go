@@ -70,6 +70,15 @@ func (r *record) clone() record {
 	return c
 }
 
+// truncatedV2 is the form of HashV2 that is used on the wire, zero if there is none.
+func (r *record) truncatedV2() metainfo.InfoHash {
+	h, err := metainfo.ParseInfoHashV2(r.HashV2)
+	if err != nil {
+		return metainfo.InfoHash{}
+	}
+	return h.Truncated()
+}
+
 // magnet is a link to the torrent.
 func (r *record) magnet(info *metainfo.Info) *metainfo.Magnet {
 	m := &metainfo.Magnet{

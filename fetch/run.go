@@ -26,13 +26,16 @@ type run struct {
 	planned int64
 }
 
-// near tells whether a read belongs to the run, and how far it is from the head.
-func (r *run) near(off int64) (distance int64, ok bool) {
-	d := off - r.head
-	if d < 0 {
-		d = -d
+// near tells whether a read of [from, to) belongs to the run, and how far it is
+// from the head.
+func (r *run) near(from, to int64) (distance int64, ok bool) {
+	switch {
+	case from > r.head:
+		distance = from - r.head
+	case to < r.head:
+		distance = r.head - to
 	}
-	return d, d <= slack
+	return distance, distance <= slack
 }
 
 // add notes a read of [from, to) and returns how many of its bytes are new.

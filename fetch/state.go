@@ -74,7 +74,7 @@ func openDisk(dir string, log *slog.Logger) (*disk, []stored, error) {
 		return nil, nil, fmt.Errorf("fetch: %s: %w", d.path(dbFile), err)
 	}
 	if !errors.Is(err, errNew) {
-		aside, renameErr := d.putAside()
+		aside, renameErr := d.putAside(err)
 		if renameErr != nil {
 			d.close()
 			return nil, nil, fmt.Errorf("fetch: damaged database: %w", errors.Join(err, renameErr))
@@ -164,7 +164,7 @@ func (d *disk) load() (found []stored, err error) {
 // again.
 func (d *disk) parse(hash string, raw []byte) *metainfo.Info {
 	info, err := metainfo.ParseInfo(raw)
-	if err == nil && info.InfoHash.String() != hash {
+	if err == nil && info.InfoHash.String() != hash && info.InfoHashV2.Truncated().String() != hash {
 		err = errors.New("of another info-hash")
 	}
 	if err != nil {
@@ -209,12 +209,14 @@ func (d *disk) readList() ([]record, error) {
 	return good, nil
 }
 
-// putAside closes the database and gives it another name.
-func (d *disk) putAside() (string, error) {
-	if d.db != nil {
+// putAside gives the database that failed with cause another name. After a panic
+// its locks may be held for ever, so it is not closed but left alone, with its
+// descriptor.
+func (d *disk) putAside(cause error) (string, error) {
+	if d.db != nil && !errors.Is(cause, errPanic) {
 		_ = guard(d.db.Close)
-		d.db = nil
 	}
+	d.db = nil
 	aside := d.path(dbFile) + ".damaged-" + stamp()
 	err := os.Rename(d.path(dbFile), aside)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -281,7 +283,7 @@ type change struct {
 func (d *disk) write(changes map[metainfo.InfoHash]change, all []stored) error {
 	err := d.update(changes)
 	if err != nil && (d.db == nil || isDamage(err)) {
-		aside, renameErr := d.putAside()
+		aside, renameErr := d.putAside(err)
 		d.log.Warn("the torrent database is damaged; it is made anew", "err", err, "old", aside, "rename", renameErr)
 		if err = errors.Join(renameErr, d.rebuild(all)); err != nil {
 			err = fmt.Errorf("fetch: %s: %w", d.path(dbFile), err)
@@ -336,13 +338,15 @@ func (d *disk) close() error {
 	return errors.Join(err, d.lock.Close())
 }
 
+var errPanic = errors.New("panic in the database")
+
 // guard turns panics into errors: bbolt panics on a damaged file, and reading
 // beyond the end of a truncated one through its memory map is a fault.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
+			err = fmt.Errorf("%w: %v", errPanic, v)
 		}
 	}()
 	return f()

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -29,7 +30,8 @@ func (s store) PieceVerified(piece int, data []byte) {
 	kept := t.lib.cache.Put(t.key(piece), data)
 
 	t.mu.Lock()
-	for _, w := range t.waiters[piece] {
+	waiters := t.waiters[piece]
+	for _, w := range waiters {
 		w.fill(piece, data)
 	}
 	delete(t.waiters, piece)
@@ -43,6 +45,11 @@ func (s store) PieceVerified(piece int, data []byte) {
 	case left: // removed in between, after the cache dropped its pieces
 		t.lib.cache.Drop(t.handle)
 	case !kept:
+		// First the reads that slept on it must stop wanting it, or it is
+		// fetched once more for nobody.
+		for _, w := range waiters {
+			w.r.sync(now)
+		}
 		sw.Evicted(piece)
 	}
 }
@@ -79,8 +86,8 @@ func (t *Torrent) evicted(pieces []int) {
 //	worker               Put, nobody waits
 //
 // What is still lacking will be handed over.
-func (t *Torrent) await(first int, slots [][]byte) (w *waiter, lacking []int) {
-	w = &waiter{first: first, slots: slices.Clone(slots), done: make(chan struct{})}
+func (t *Torrent) await(r *Reader, now time.Time, first int, slots [][]byte) (w *waiter, lacking []int) {
+	w = &waiter{r: r, since: now, first: first, slots: slices.Clone(slots), done: make(chan struct{})}
 	t.mu.Lock()
 	for i, data := range slots {
 		if data == nil {
@@ -132,6 +139,25 @@ func (t *Torrent) drop(w *waiter, piece int) {
 	} else {
 		t.waiters[piece] = ws
 	}
+}
+
+// blocked lists the pieces that reads of a reader sleep on, who waits longest
+// first, then by place.
+func (t *Torrent) blocked(r *Reader) (steps []step) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for p, ws := range t.waiters {
+		for _, w := range ws {
+			if w.r == r {
+				steps = append(steps, step{planned{p, w.since}, true})
+				break // the first registered has waited longest
+			}
+		}
+	}
+	slices.SortFunc(steps, func(a, b step) int {
+		return cmp.Or(a.deadline.Compare(b.deadline), cmp.Compare(a.piece, b.piece))
+	})
+	return steps
 }
 
 // stillMissing is the first piece that a waiter lacks, or piece if it lacks none.

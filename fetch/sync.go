@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -35,10 +34,9 @@ func (r *Reader) sync(now time.Time) {
 	r.turn = true
 	for {
 		r.again = false
-		plan, playing := r.plan(now)
 		r.mu.Unlock()
 
-		r.apply(plan, playing)
+		r.apply(r.plan(now))
 
 		r.mu.Lock()
 		if !r.again {
@@ -56,19 +54,22 @@ type step struct {
 	blocked bool
 }
 
-// plan is the window's plan with the blocked pieces at its head; mu is held.
+// plan is the window's plan, behind the blocked pieces.
 func (r *Reader) plan(now time.Time) (steps []step, playing bool) {
+	lim := r.t.lib.readers.limits(now)
+	lim.line = r.t.lineRate()
+	steps = r.t.blocked(r)
+	first := make(map[int]bool, len(steps))
+	for _, s := range steps {
+		first[s.piece] = true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.shut {
 		return nil, false
 	}
-	for p, b := range r.blocked {
-		steps = append(steps, step{planned{p, b.since}, true})
-	}
-	sortSteps(steps)
-	lim := r.t.lib.readers.limits(now)
-	lim.line = r.t.lineRate()
 	for _, p := range r.win.plan(now, lim) {
-		if _, ok := r.blocked[p.piece]; !ok {
+		if !first[p.piece] {
 			steps = append(steps, step{p, false})
 		}
 	}
@@ -79,10 +80,14 @@ func (r *Reader) plan(now time.Time) (steps []step, playing bool) {
 // has the turn.
 func (r *Reader) apply(steps []step, playing bool) {
 	lib := r.t.lib
-	if playing != r.playing {
-		r.playing = playing
+	if playing != r.counted {
+		r.counted = playing
 		lib.readers.countPlayer(playing)
 	}
+	// A piece that is only to be kept needs no pin if it is not here.
+	steps = slices.DeleteFunc(steps, func(s step) bool {
+		return s.deadline.IsZero() && !lib.cache.Contains(r.t.key(s.piece))
+	})
 	keep := make(map[int]bool, len(steps))
 	for _, s := range steps {
 		keep[s.piece] = true
@@ -101,8 +106,6 @@ func (r *Reader) apply(steps []step, playing bool) {
 		case r.pins[s.piece]:
 		case full && !s.blocked:
 			continue
-		case s.deadline.IsZero() && !lib.cache.Contains(r.t.key(s.piece)):
-			continue // nothing to keep
 		case lib.cache.Pin(r.t.key(s.piece), r.t.pieceSize(s.piece)):
 			r.pins[s.piece] = true
 		default:
@@ -122,15 +125,11 @@ func (r *Reader) apply(steps []step, playing bool) {
 		s := at[p]
 		wants = append(wants, swarm.Want{Piece: p, Deadline: s.deadline, Blocked: s.blocked})
 	}
-	r.t.swarm().SetWants(r.id, wants)
+	if len(wants) > 0 || r.wanting {
+		r.t.swarm().SetWants(r.id, wants)
+		r.wanting = len(wants) > 0
+	}
 	if squeezed {
 		lib.readers.squeeze(time.Now())
 	}
-}
-
-// sortSteps puts blocked pieces in order: who waits longest first, then by place.
-func sortSteps(steps []step) {
-	slices.SortFunc(steps, func(a, b step) int {
-		return cmp.Or(a.deadline.Compare(b.deadline), cmp.Compare(a.piece, b.piece))
-	})
 }

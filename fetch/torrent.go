@@ -137,12 +137,11 @@ func (t *Torrent) Open(n *Node) (*Reader, error) {
 		return nil, fmt.Errorf("fetch: open %q: not a file of this torrent: %w", n.Path, ErrInvalid)
 	}
 	r := &Reader{
-		t:       t,
-		node:    n,
-		file:    span{info.PieceLength, info.Files[n.File].Offset, n.Size},
-		closed:  make(chan struct{}),
-		blocked: make(map[int]blocked),
-		pins:    make(map[int]bool),
+		t:      t,
+		node:   n,
+		file:   span{info.PieceLength, info.Files[n.File].Offset, n.Size},
+		closed: make(chan struct{}),
+		pins:   make(map[int]bool),
 	}
 	r.win = window{
 		file:      r.file,

@@ -7,8 +7,10 @@ import (
 )
 
 // waiter is a read that sleeps on pieces. It is registered with its torrent under
-// each piece it lacks, and all its fields but done are guarded by Torrent.mu.
+// each piece it lacks; slots and missing are guarded by Torrent.mu.
 type waiter struct {
+	r       *Reader
+	since   time.Time
 	first   int
 	slots   [][]byte // by piece - first; nil: not here yet
 	missing int
@@ -34,14 +36,16 @@ func (r *Reader) wait(ctx context.Context, now time.Time, off, to int64, first i
 	if err := r.retryOfFailed(now, off, to); err != nil {
 		return err
 	}
-	w, lacking := r.t.await(first, slots)
-	if len(lacking) == 0 {
-		r.sync(now)
-	} else {
-		r.block(now, lacking)
+	w, lacking := r.t.await(r, now, first, slots)
+	r.sync(now)
+	if len(lacking) > 0 {
 		err := r.sleep(ctx, w, now, lacking[0])
 		r.t.unawait(w, lacking)
-		r.unblock(lacking, err != nil)
+		// Wants of a probe end with its read, those of a read that failed
+		// too; a player's are set anew when it moves on.
+		if err != nil || !r.playing() {
+			r.sync(time.Now())
+		}
 		if err != nil {
 			r.noteFailure(off, to, err)
 			return err
@@ -90,38 +94,10 @@ func (r *Reader) sleep(ctx context.Context, w *waiter, start time.Time, piece in
 	}
 }
 
-// block notes that a read sleeps on pieces, and has them wanted now.
-func (r *Reader) block(now time.Time, pieces []int) {
+func (r *Reader) playing() bool {
 	r.mu.Lock()
-	for _, p := range pieces {
-		b, ok := r.blocked[p]
-		if !ok {
-			b.since = now
-		}
-		b.reads++
-		r.blocked[p] = b
-	}
-	r.mu.Unlock()
-	r.sync(now)
-}
-
-// unblock takes block back. Wants of a probe end with its read, those of a read
-// that failed too; a player's are set anew when it moves on.
-func (r *Reader) unblock(pieces []int, failed bool) {
-	r.mu.Lock()
-	for _, p := range pieces {
-		b := r.blocked[p]
-		if b.reads--; b.reads > 0 {
-			r.blocked[p] = b
-		} else {
-			delete(r.blocked, p)
-		}
-	}
-	again := failed || !r.win.playing()
-	r.mu.Unlock()
-	if again {
-		r.sync(time.Now())
-	}
+	defer r.mu.Unlock()
+	return r.win.playing()
 }
 
 func (r *Reader) noteFailure(off, to int64, err error) {

@@ -118,7 +118,7 @@ func (w *window) place(now time.Time, from, to int64) (r *run, fresh int64, jump
 	best := -1
 	var least int64
 	for i, r := range w.runs {
-		if d, ok := r.near(from); ok && (best < 0 || d < least) {
+		if d, ok := r.near(from, to); ok && (best < 0 || d < least) {
 			best, least = i, d
 		}
 	}

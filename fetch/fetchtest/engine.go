@@ -4,7 +4,6 @@
 package fetchtest
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
@@ -32,6 +31,7 @@ type Engine struct {
 	mu       sync.Mutex
 	offers   map[metainfo.InfoHash]offer // guarded by mu
 	requests map[metainfo.InfoHash][]int // guarded by mu; pieces delivered, in order
+	running  map[metainfo.InfoHash]*fake // guarded by mu; the last one joined
 }
 
 type offer struct {
@@ -41,7 +41,11 @@ type offer struct {
 
 // New makes an engine without torrents.
 func New() *Engine {
-	return &Engine{offers: map[metainfo.InfoHash]offer{}, requests: map[metainfo.InfoHash][]int{}}
+	return &Engine{
+		offers:   map[metainfo.InfoHash]offer{},
+		requests: map[metainfo.InfoHash][]int{},
+		running:  map[metainfo.InfoHash]*fake{},
+	}
 }
 
 // Offer lets the engine deliver a torrent, and returns its info-hash in hex.
@@ -51,6 +55,23 @@ func (e *Engine) Offer(t *swarmtest.Torrent, s Script) string {
 	defer e.mu.Unlock()
 	e.offers[hash] = offer{t, s}
 	return hash.String()
+}
+
+// Release lets the stalled pieces of a torrent come from now on.
+func (e *Engine) Release(hash string) {
+	h, err := metainfo.ParseInfoHash(hash)
+	if err != nil {
+		return
+	}
+	e.mu.Lock()
+	o := e.offers[h]
+	o.script.Stalled = nil
+	e.offers[h] = o
+	running := e.running[h]
+	e.mu.Unlock()
+	if running != nil {
+		running.release()
+	}
 }
 
 // Delivered returns the pieces that were handed over, in order.
@@ -74,6 +95,9 @@ func (e *Engine) Add(spec swarm.AddSpec) (fetch.Swarm, error) {
 	}
 	s := &fake{engine: e, offer: o, spec: spec, wants: map[uint64][]swarm.Want{},
 		asked: map[int]bool{}, quit: make(chan struct{})}
+	e.mu.Lock()
+	e.running[spec.InfoHash] = s
+	e.mu.Unlock()
 	if o.t != nil {
 		s.has = make([]bool, o.t.NumPieces())
 		for _, p := range spec.Have {
@@ -143,6 +167,13 @@ func (s *fake) fetch() {
 			s.later(s.offer.script.Piece, func() { s.deliver(w.Piece) })
 		}
 	}
+}
+
+func (s *fake) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offer.script.Stalled = nil
+	s.fetch()
 }
 
 func (s *fake) stalled(piece int) bool {
@@ -238,21 +269,4 @@ func (s *fake) Close() {
 		close(s.quit)
 	}
 	s.running.Wait()
-}
-
-// Payload returns the bytes of a file of a torrent, by its slash path.
-func Payload(t *swarmtest.Torrent, path string) ([]byte, error) {
-	for _, f := range t.Files {
-		name := ""
-		for i, el := range f.Path {
-			if i > 0 {
-				name += "/"
-			}
-			name += el
-		}
-		if name == path {
-			return t.Payload[f.Offset : f.Offset+f.Length], nil
-		}
-	}
-	return nil, fmt.Errorf("fetchtest: no file %q", path)
 }
