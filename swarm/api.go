@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"magnetfs/swarm/metainfo"
+	"magnetfs/swarm/mse"
 )
 
 // ErrClosed is returned by calls on a session or torrent that was closed.
@@ -135,6 +136,7 @@ type PeerStatus struct {
 	Source       string
 	Connected    time.Time // since when
 	Outgoing     bool
+	Encryption   mse.Method
 	Seed         bool
 	Pieces       int
 	PeerChoking  bool

@@ -27,6 +27,7 @@ type candidate struct {
 	worked    bool   // we were connected once
 	notBefore time.Time
 	busy      bool // being dialled, or connected
+	way       way  // to dial it in first: what worked last, or what we heard
 }
 
 // candidates is the bounded list of addresses of one torrent, owned by its loop.
@@ -134,6 +135,20 @@ func (c *candidates) ended(addr netip.AddrPort, worked bool, now time.Time) {
 		return
 	}
 	d.notBefore = now.Add(retryBase << min(d.failures-1, 6))
+}
+
+// setWay notes in which way to dial addr first, unless that is wayUnknown.
+func (c *candidates) setWay(addr netip.AddrPort, w way) {
+	if d := c.list[addr]; d != nil && w != wayUnknown {
+		d.way = w
+	}
+}
+
+// hintWay is setWay for hearsay: what we found out ourselves counts more.
+func (c *candidates) hintWay(addr netip.AddrPort, w way) {
+	if d := c.list[addr]; d != nil && d.way == wayUnknown {
+		d.way = w
+	}
 }
 
 // revive makes every address due at once: somebody waits.

@@ -207,6 +207,7 @@ func (f *finder) track() {
 		PeerID:   s.peerID,
 		Port:     s.port,
 		Key:      s.key,
+		Crypto:   trackerCrypto(s.encryption),
 		Tiers:    f.tiers,
 		Private:  f.t.isPrivate(),
 		OnPeers: func(p tracker.Peers) {

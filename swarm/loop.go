@@ -8,6 +8,7 @@ import (
 
 	"magnetfs/swarm/endpoint"
 	"magnetfs/swarm/metainfo"
+	"magnetfs/swarm/mse"
 	"magnetfs/swarm/peer"
 	"magnetfs/swarm/picker"
 	"magnetfs/swarm/wire"
@@ -30,8 +31,9 @@ const (
 // effects are the things that a loop has done elsewhere, because they take time.
 // Each returns at once; results come back as events.
 type effects interface {
-	// dial connects: evConnected or evDialFailed follows.
-	dial(addr netip.AddrPort)
+	// dial connects, in the way that is known first: evConnected or evDialFailed
+	// follows.
+	dial(addr netip.AddrPort, known way)
 	// hash checks a piece: evHashed follows, then the store gets it.
 	hash(j hashJob)
 	// serve reads a block from the store and sends it: evServed follows.
@@ -63,10 +65,12 @@ type (
 		addr      netip.AddrPort
 		outgoing  bool
 		roundTrip time.Duration // 0 if not measured
+		method    mse.Method
 	}
 	evDialFailed struct {
 		addr netip.AddrPort
 		self bool // it was ourselves
+		next way  // to begin with next time, if that is known
 		err  error
 	}
 	evCandidates struct {
@@ -105,6 +109,7 @@ type loop struct {
 	dhtPort  uint16 // 0: no DHT
 	maxPeers int
 	maxBuild int64 // bytes of unverified blocks kept
+	encrypt  bool  // we prefer encrypted connections
 	log      *slog.Logger
 	do       effects
 
@@ -150,6 +155,7 @@ func (l *loop) handle(now time.Time, ev event) {
 			return
 		}
 		l.log.Debug("dial", "peer", m.addr, "err", m.err)
+		l.cands.setWay(m.addr, m.next)
 		l.cands.ended(m.addr, false, now)
 	case evCandidates:
 		l.found(now, m)
@@ -303,7 +309,7 @@ func (l *loop) dialMore(now time.Time) {
 			return
 		}
 		l.dialing++
-		l.do.dial(c.addr)
+		l.do.dial(c.addr, c.way)
 	}
 }
 

@@ -50,12 +50,12 @@ type fakeEffects struct {
 	info    *metainfo.Info
 }
 
-func (f *fakeEffects) dial(a netip.AddrPort)      { f.dialled = append(f.dialled, a) }
-func (f *fakeEffects) hash(j hashJob)             { f.hashes = append(f.hashes, j) }
-func (f *fakeEffects) gotInfo(i *metainfo.Info)   { f.info = i }
-func (f *fakeEffects) needPeers()                 {}
-func (f *fakeEffects) dhtNode(netip.AddrPort)     {}
-func (f *fakeEffects) seenAs(ip, from netip.Addr) {}
+func (f *fakeEffects) dial(a netip.AddrPort, _ way) { f.dialled = append(f.dialled, a) }
+func (f *fakeEffects) hash(j hashJob)               { f.hashes = append(f.hashes, j) }
+func (f *fakeEffects) gotInfo(i *metainfo.Info)     { f.info = i }
+func (f *fakeEffects) needPeers()                   {}
+func (f *fakeEffects) dhtNode(netip.AddrPort)       {}
+func (f *fakeEffects) seenAs(ip, from netip.Addr)   {}
 func (f *fakeEffects) serve(_ picker.PeerID, _ conn, _ bool, m wire.Message) {
 	f.served = append(f.served, m)
 }

@@ -46,6 +46,7 @@ func (l *loop) connected(now time.Time, m evConnected) {
 		outgoing:    m.outgoing,
 		since:       now,
 		hs:          m.hs,
+		method:      m.method,
 		amChoking:   true,
 		peerChoking: true,
 	}
@@ -54,10 +55,11 @@ func (l *loop) connected(now time.Time, m evConnected) {
 		if c := l.cands.list[m.addr]; c != nil {
 			r.source = c.source
 		}
+		l.cands.setWay(m.addr, wayOf(m.method))
 	}
 	r.conn = m.start(r.id)
 	l.peers[r.id] = r
-	l.log.Debug("connected", "peer", r.addr, "source", r.source, "outgoing", r.outgoing, "client", r.client())
+	l.log.Debug("connected", "peer", r.addr, "source", r.source, "outgoing", r.outgoing, "encryption", r.method, "client", r.client())
 	if l.picker != nil {
 		l.picker.AddPeer(r.id, wire.DefaultReqq, m.roundTrip, now)
 		l.picker.SetNear(r.id, l.neighbour(r))
@@ -128,6 +130,7 @@ func (l *loop) sendExtHandshake(r *remote) {
 		Version: clientVersion,
 		Reqq:    maxServeQueue,
 		YourIP:  r.addr.Addr().Unmap(),
+		Encrypt: l.encrypt,
 	}
 	if !l.private() {
 		h.M[wire.UTPex] = wire.IDPex

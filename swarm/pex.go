@@ -55,6 +55,11 @@ func (l *loop) gotPex(now time.Time, r *remote, data []byte) {
 		delete(r.pex.live, a)
 	}
 	l.found(now, evCandidates{addrs: addrs, source: endpoint.FromPEX, informant: r.addr.Addr()})
+	for _, a := range p.Added {
+		if a.Flags&wire.PexEncryption != 0 {
+			l.cands.hintWay(a.Addr, wayMSE)
+		}
+	}
 }
 
 // exchangePeers tells peers whom we are connected to, once a minute each.

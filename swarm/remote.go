@@ -7,6 +7,7 @@ import (
 	"github.com/bits-and-blooms/bitset"
 
 	"magnetfs/swarm/endpoint"
+	"magnetfs/swarm/mse"
 	"magnetfs/swarm/picker"
 	"magnetfs/swarm/wire"
 )
@@ -47,6 +48,7 @@ type remote struct {
 	listen   netip.AddrPort // where it can be dialled; zero if not known
 	source   endpoint.Source
 	outgoing bool
+	method   mse.Method
 	since    time.Time
 	// roundTrip was measured while connecting; 0 if it was not.
 	roundTrip time.Duration

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	mrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 
 	"magnetfs/swarm/lpd"
 	"magnetfs/swarm/metainfo"
+	"magnetfs/swarm/mse"
 	"magnetfs/swarm/peer"
 	"magnetfs/swarm/picker"
 	"magnetfs/swarm/tracker"
@@ -52,6 +55,9 @@ type Config struct {
 	// Resolve looks a host name up; nil for the system's resolver.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
+	// Encryption says which connections to peers are encrypted.
+	Encryption mse.Policy
+
 	// DHT configures the DHT node.
 	DHT DHTConfig
 
@@ -66,13 +72,14 @@ type Config struct {
 // Session owns the sockets and the torrents. All methods may be called from any
 // goroutine.
 type Session struct {
-	network  Network
-	peerID   [20]byte
-	port     uint16
-	maxPeers int
-	maxBuild int64
-	log      *slog.Logger
-	resolve  func(ctx context.Context, host string) ([]netip.Addr, error)
+	network    Network
+	peerID     [20]byte
+	port       uint16
+	maxPeers   int
+	maxBuild   int64
+	encryption mse.Policy
+	log        *slog.Logger
+	resolve    func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -96,14 +103,15 @@ type Session struct {
 // for the network.
 func NewSession(cfg Config) (*Session, error) {
 	s := &Session{
-		network:  cfg.Network,
-		maxPeers: cfg.MaxPeers,
-		maxBuild: cfg.MaxBuild,
-		log:      cfg.Log,
-		resolve:  cfg.Resolve,
-		halfOpen: semaphore.NewWeighted(maxHalfOpen),
-		shaking:  semaphore.NewWeighted(maxHandshaking),
-		torrents: map[metainfo.InfoHash]*Torrent{},
+		network:    cfg.Network,
+		maxPeers:   cfg.MaxPeers,
+		maxBuild:   cfg.MaxBuild,
+		encryption: cfg.Encryption,
+		log:        cfg.Log,
+		resolve:    cfg.Resolve,
+		halfOpen:   semaphore.NewWeighted(maxHalfOpen),
+		shaking:    semaphore.NewWeighted(maxHandshaking),
+		torrents:   map[metainfo.InfoHash]*Torrent{},
 	}
 	if s.network == nil {
 		s.network = systemNetwork{}
@@ -245,6 +253,7 @@ func (s *Session) start(t *Torrent) {
 		dhtPort:  s.dhtPort(),
 		maxPeers: s.maxPeers,
 		maxBuild: s.maxBuild,
+		encrypt:  s.encryption != mse.Allow,
 		log:      s.log.With("torrent", t.spec.InfoHash.String()[:8]),
 		do:       t,
 		build:    newAssembly(),
@@ -299,6 +308,18 @@ func (s *Session) torrent(hash metainfo.InfoHash) *Torrent {
 	return s.torrents[hash]
 }
 
+// infoHashes are those of the torrents at the moment.
+func (s *Session) infoHashes(yield func([20]byte) bool) {
+	s.mu.Lock()
+	hashes := slices.Collect(maps.Keys(s.torrents))
+	s.mu.Unlock()
+	for _, h := range hashes {
+		if !yield(h) {
+			return
+		}
+	}
+}
+
 // accept takes connections until the listener is closed.
 func (s *Session) accept(l net.Listener) {
 	for {
@@ -328,9 +349,17 @@ func (s *Session) accept(l net.Listener) {
 
 // welcome shakes hands with somebody who dialled us.
 func (s *Session) welcome(nc net.Conn) {
+	ctx, cancel := context.WithTimeout(s.ctx, peer.HandshakeTimeout) // for both handshakes
+	defer cancel()
+	c, err := mse.Accept(ctx, nc, s.encryption, s.infoHashes)
+	if err != nil {
+		s.log.Debug("incoming", "err", err)
+		return
+	}
+	key, encrypted := c.Key()
 	var t *Torrent
-	link, err := peer.HandshakeIn(s.ctx, nc, func(theirs wire.Handshake) (peer.Answer, bool) {
-		if t = s.torrent(theirs.InfoHash); t == nil {
+	link, err := peer.HandshakeIn(ctx, c, func(theirs wire.Handshake) (peer.Answer, bool) {
+		if t = s.torrent(theirs.InfoHash); t == nil || encrypted && theirs.InfoHash != key {
 			return peer.Answer{}, false
 		}
 		return peer.Answer{Handshake: t.handshake()}, true
@@ -344,7 +373,8 @@ func (s *Session) welcome(nc net.Conn) {
 		link.Close()
 		return
 	}
-	t.offer(link, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), false, 0)
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	t.offer(link, evConnected{addr: addr, method: c.Method()})
 }
 
 // Close leaves all swarms, closes the sockets and returns when nothing of the

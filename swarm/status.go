@@ -79,6 +79,7 @@ func (l *loop) peerStatus(r *remote) PeerStatus {
 		Source:       r.source.String(),
 		Connected:    r.since,
 		Outgoing:     r.outgoing,
+		Encryption:   r.method,
 		Seed:         r.seed || l.picker == nil && r.early.all,
 		PeerChoking:  r.peerChoking,
 		AmInterested: r.amInterested,

@@ -197,25 +197,22 @@ func (in connInbox) Post(ev peer.Event) bool {
 
 // offer hands a connection whose handshakes are done to the loop. Should the
 // torrent be closed before the loop takes it, it is closed as well.
-func (t *Torrent) offer(link *peer.Link, addr netip.AddrPort, outgoing bool, roundTrip time.Duration) {
+// The caller fills in how it came about.
+func (t *Torrent) offer(link *peer.Link, ev evConnected) {
 	taken := context.AfterFunc(t.ctx, func() { link.Close() })
-	t.post(event{msg: evConnected{
-		start: func(id picker.PeerID) conn {
-			taken()
-			c := peer.New(link, peer.Config{ManualFlush: true})
-			c.Start(connInbox{t, id})
-			t.wg.Go(c.Wait)
-			return c
-		},
-		abandon: func() {
-			taken()
-			link.Close()
-		},
-		hs:        link.Theirs,
-		addr:      addr,
-		outgoing:  outgoing,
-		roundTrip: roundTrip,
-	}})
+	ev.hs = link.Theirs
+	ev.start = func(id picker.PeerID) conn {
+		taken()
+		c := peer.New(link, peer.Config{ManualFlush: true})
+		c.Start(connInbox{t, id})
+		t.wg.Go(c.Wait)
+		return c
+	}
+	ev.abandon = func() {
+		taken()
+		link.Close()
+	}
+	t.post(event{msg: ev})
 }
 
 // handshake is what we say in this torrent.
@@ -226,34 +223,47 @@ func (t *Torrent) handshake() wire.Handshake {
 
 // The effects of the loop.
 
-func (t *Torrent) dial(addr netip.AddrPort) {
+func (t *Torrent) dial(addr netip.AddrPort, known way) {
 	t.wg.Go(func() {
-		if err := t.connect(addr); err != nil {
+		if next, err := t.connect(addr, known); err != nil {
 			self := isSelf(err)
-			t.post(event{msg: evDialFailed{addr: addr, self: self, err: err}})
+			t.post(event{msg: evDialFailed{addr: addr, self: self, next: next, err: err}})
 		}
 	})
 }
 
-func (t *Torrent) connect(addr netip.AddrPort) error {
+// connect dials addr in one way after the other, as long as the peer hangs up
+// during the handshake. If it fails, next is the way to begin with next time;
+// wayUnknown if it did not come out.
+func (t *Torrent) connect(addr netip.AddrPort, known way) (next way, err error) {
 	ctx, cancel := context.WithTimeout(t.ctx, dialTimeout)
 	defer cancel()
 	if err := t.session.halfOpen.Acquire(ctx, 1); err != nil {
-		return err
+		return wayUnknown, err
 	}
 	defer t.session.halfOpen.Release(1)
-	began := time.Now()
-	nc, err := t.session.network.Dial(ctx, "tcp", addr.String())
-	if err != nil {
-		return err
+	order := ways(t.session.encryption, known)
+	for i, w := range order {
+		began := time.Now()
+		nc, dialErr := t.session.network.Dial(ctx, "tcp", addr.String())
+		if dialErr != nil {
+			return wayUnknown, dialErr
+		}
+		roundTrip := time.Since(began)
+		link, method, shakeErr := t.shake(ctx, nc, w)
+		if shakeErr == nil {
+			t.offer(link, evConnected{addr: addr, outgoing: true, roundTrip: roundTrip, method: method})
+			return wayUnknown, nil
+		}
+		err = shakeErr
+		switch judgeHandshake(err) {
+		case tellsNothing:
+			return wayUnknown, err
+		case otherNext:
+			return order[(i+1)%len(order)], err
+		}
 	}
-	roundTrip := time.Since(began)
-	link, err := peer.HandshakeOut(ctx, nc, t.handshake(), nil)
-	if err != nil {
-		return err
-	}
-	t.offer(link, addr, true, roundTrip)
-	return nil
+	return wayUnknown, err
 }
 
 func (t *Torrent) hash(j hashJob) {
