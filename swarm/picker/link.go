@@ -73,7 +73,13 @@ func (l *link) observeRTT(d time.Duration, now time.Time) {
 // at due.
 func (l *link) received(size int, sent, due, now time.Time) {
 	l.late += (min(max(0, now.Sub(due)), maxLate) - l.late) / 8
-	l.observeRTT(now.Sub(sent), now)
+	// A block tells the round trip and the time it took to send, which at a
+	// slow peer is most of it.
+	took := now.Sub(sent)
+	if l.known() {
+		took = max(took/4, took-seconds(float64(size)/l.rate(0)))
+	}
+	l.observeRTT(took, now)
 	start := sent.Add(l.rtt)
 	if l.last.After(start) {
 		start = l.last

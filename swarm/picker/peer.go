@@ -123,7 +123,9 @@ func (p *peer) depth(prior float64) int {
 	case p.snubbed:
 		return 1
 	case p.link.known():
-		d = p.link.depth(prior)/BlockSize + 1 + spareBlocks
+		// At a slow peer each block more is a long wait for what is urgent.
+		d = p.link.depth(prior) / BlockSize
+		d += 1 + min(max(1, d), spareBlocks)
 	}
 	return min(d, p.maxQueue)
 }
