@@ -1,0 +1,5 @@
+package disk
+
+const childEnv = "MAGNETFS_DISK_TEST_CHILD"
+
+func child() {}
