@@ -45,17 +45,21 @@ func (c *fakeConn) take() []string {
 // fakeEffects records what the loop has done elsewhere.
 type fakeEffects struct {
 	dialled []netip.AddrPort
+	ways    map[netip.AddrPort]way // of the last dial
 	hashes  []hashJob
 	served  []wire.Message
 	info    *metainfo.Info
 }
 
-func (f *fakeEffects) dial(a netip.AddrPort, _ way) { f.dialled = append(f.dialled, a) }
-func (f *fakeEffects) hash(j hashJob)               { f.hashes = append(f.hashes, j) }
-func (f *fakeEffects) gotInfo(i *metainfo.Info)     { f.info = i }
-func (f *fakeEffects) needPeers()                   {}
-func (f *fakeEffects) dhtNode(netip.AddrPort)       {}
-func (f *fakeEffects) seenAs(ip, from netip.Addr)   {}
+func (f *fakeEffects) hash(j hashJob)             { f.hashes = append(f.hashes, j) }
+func (f *fakeEffects) gotInfo(i *metainfo.Info)   { f.info = i }
+func (f *fakeEffects) needPeers()                 {}
+func (f *fakeEffects) dhtNode(netip.AddrPort)     {}
+func (f *fakeEffects) seenAs(ip, from netip.Addr) {}
+func (f *fakeEffects) dial(a netip.AddrPort, known way) {
+	f.dialled = append(f.dialled, a)
+	f.ways[a] = known
+}
 func (f *fakeEffects) serve(_ picker.PeerID, _ conn, _ bool, m wire.Message) {
 	f.served = append(f.served, m)
 }
@@ -89,7 +93,7 @@ func stageInfo(t *testing.T, n int, private bool) []byte {
 func newStage(t *testing.T, pieces int, private bool) *stage {
 	t.Helper()
 	raw := stageInfo(t, pieces, private)
-	do := &fakeEffects{}
+	do := &fakeEffects{ways: map[netip.AddrPort]way{}}
 	s := &stage{t: t, do: do, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), raw: raw}
 	hash := metainfo.InfoHash(sha1.Sum(raw))
 	s.l = &loop{
