@@ -11,16 +11,19 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"magnetfs/swarm/mse"
 )
 
 // mountOptions are the flags of mount.
 type mountOptions struct {
 	foreground bool
 
-	port      int
-	bootstrap []string
-	noDHT     bool
-	noLPD     bool
+	port       int
+	bootstrap  []string
+	noDHT      bool
+	noLPD      bool
+	encryption mse.Policy
 
 	ram          size
 	readTimeout  time.Duration
@@ -60,6 +63,7 @@ Torrents, the port and the log are kept in $XDG_STATE_HOME/magnetfs
 	f.BoolVar(&o.noDHT, "no-dht", false, "do not use the DHT")
 	f.StringSliceVar(&o.bootstrap, "dht-bootstrap", nil, "first DHT nodes to ask, as `host:port`, several with commas (default: the public routers)")
 	f.BoolVar(&o.noLPD, "no-lpd", false, "do not look for peers in the local network")
+	f.TextVar(&o.encryption, "encryption", mse.Allow, "encrypt connections to peers: `allow|prefer|require`")
 	f.DurationVar(&o.readTimeout, "read-timeout", 60*time.Second, "fail a read when nobody has had its data for so long; 0: never")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 300*time.Second, "fail a read when those who have its data sent nothing for so long; 0: never")
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf)")

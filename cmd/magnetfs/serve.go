@@ -132,6 +132,7 @@ func (o *mountOptions) openSession(log *slog.Logger) (*swarm.Session, error) {
 			},
 		},
 		DisableLPD: o.noLPD,
+		Encryption: o.encryption,
 		Log:        log,
 	}
 	if o.port != 0 {
