@@ -26,6 +26,7 @@ var (
 // Conn is a connection to a peer after its handshake. All methods may be called from any goroutine.
 type Conn struct {
 	nc     net.Conn
+	out    net.Conn // where bytes are written: nc, or the stream below it
 	cfg    Config
 	theirs wire.Handshake
 	remote netip.AddrPort
@@ -52,6 +53,7 @@ type Conn struct {
 func New(l *Link, cfg Config) *Conn {
 	c := &Conn{
 		nc:       l.nc,
+		out:      below(l.nc),
 		cfg:      cfg.withDefaults(),
 		theirs:   l.Theirs,
 		src:      l.src,
@@ -67,7 +69,7 @@ func New(l *Link, cfg Config) *Conn {
 	if ap, err := netip.ParseAddrPort(l.nc.RemoteAddr().String()); err == nil {
 		c.remote = endpoint.Unmap4(ap)
 	}
-	if tcp, ok := l.nc.(*net.TCPConn); ok {
+	if tcp, ok := c.out.(*net.TCPConn); ok {
 		// Go's default, but requests must not wait for an ACK whatever the dialer did. It fails only on a dead
 		// connection, which the first read tells better.
 		_ = tcp.SetNoDelay(true)

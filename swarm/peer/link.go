@@ -38,6 +38,18 @@ func (l *Link) Close() error { return l.nc.Close() }
 // RemoteAddr returns the address of the peer as the stream knows it.
 func (l *Link) RemoteAddr() net.Addr { return l.nc.RemoteAddr() }
 
+// below returns the stream to write to. A stream around another one may pass bytes on
+// as they are, as that of a peer that turned out not to encrypt does; then its method
+// Plain says so, and TCP below it takes many pieces of memory at once.
+func below(nc net.Conn) net.Conn {
+	if w, ok := nc.(interface{ Plain() (net.Conn, bool) }); ok {
+		if inner, ok := w.Plain(); ok {
+			return inner
+		}
+	}
+	return nc
+}
+
 // source is the reading side of a stream: it counts, keeps to the limits and, once idle is set, sets the time by which
 // the next byte has to come. During the handshake the deadline is that of the handshake. Only the reader uses it, save
 // for the counter.

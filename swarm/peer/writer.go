@@ -36,7 +36,7 @@ type writer struct {
 func (c *Conn) writeLoop(in Inbox) {
 	defer c.loops.Done()
 	w := &writer{conn: c, inbox: in}
-	_, w.vector = c.nc.(*net.TCPConn)
+	_, w.vector = c.out.(*net.TCPConn)
 	timer := time.NewTimer(c.cfg.KeepAlive)
 	defer timer.Stop()
 	last := time.Now() // end of the last write
@@ -152,10 +152,10 @@ func (w *writer) writeVec() error {
 		var err error
 		if len(w.vec) == 1 { // the usual case of a few messages, without the detour of writev
 			var k int
-			k, err = w.conn.nc.Write(w.vec[0])
+			k, err = w.conn.out.Write(w.vec[0])
 			n, w.vec[0] = int64(k), w.vec[0][k:]
 		} else {
-			n, err = w.vec.WriteTo(w.conn.nc)
+			n, err = w.vec.WriteTo(w.conn.out)
 		}
 		switch {
 		case err == nil:
@@ -204,7 +204,7 @@ func (w *writer) writePlain() error {
 		return nil
 	}
 	w.setDeadline()
-	if _, err := w.conn.nc.Write(buf); err != nil {
+	if _, err := w.conn.out.Write(buf); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = ErrStalled
 		}
@@ -220,7 +220,7 @@ func (w *writer) writePlain() error {
 
 // setDeadline starts the time that a write may take. It fails on a stream that is closed; Write says that better.
 func (w *writer) setDeadline() {
-	_ = w.conn.nc.SetWriteDeadline(time.Now().Add(w.conn.cfg.StallTimeout))
+	_ = w.conn.out.SetWriteDeadline(time.Now().Add(w.conn.cfg.StallTimeout))
 }
 
 // freePiece releases the next piece of q, which was written.
