@@ -34,7 +34,7 @@ func (p *Picker) Received(id PeerID, b Block, now time.Time) Answer {
 	}
 	a.Asked = true
 	pr.drop(r)
-	pr.link.received(r.size, r.sent, r.due, now)
+	pr.link.received(r.size, r.sent, r.due, r.alone, now)
 	pr.lastBlock = now
 	pr.silentSince = time.Time{}
 	pr.snubbed, pr.snubs = false, 0

@@ -15,7 +15,9 @@ const (
 	// average over the bursts in which TCP delivers, short enough to notice a
 	// change within a few blocks of a slow peer.
 	rateMemory = 600 * time.Millisecond
-	// rttMemory is how long the lowest round trip is believed.
+	// rttMemory is how long the lowest round trip is believed. Then it is measured
+	// anew, with less asked than the pipe holds, so that no block waits in the
+	// peer's queue (as BBR does).
 	rttMemory = 15 * time.Second
 	// pipeSlack is queued at a peer beyond its bandwidth-delay product, so that
 	// the gap between a block's arrival and the next request leaving does not
@@ -35,9 +37,10 @@ const (
 // whichever is later. So the rate is right although the pipe was not full.
 type link struct {
 	rtt       time.Duration // lowest seen lately; 0: unknown
-	rttAt     time.Time
-	bytes     float64 // decaying sum
-	busy      float64 // seconds, decaying sum
+	rttAt     time.Time     // when it was last seen, or nearly
+	rttStale  bool          // it is to be measured anew
+	bytes     float64       // decaying sum
+	busy      float64       // seconds, decaying sum
 	last      time.Time
 	late      time.Duration // by how much blocks come after they were due, mean
 	busyUntil time.Time     // when everything asked is expected to have arrived
@@ -60,26 +63,41 @@ func (l *link) roundTrip() time.Duration {
 	return l.rtt
 }
 
-// observeRTT takes a round trip of a small message, or the lowest bound that a
-// block gives.
+// observeRTT takes a round trip of a small message.
 func (l *link) observeRTT(d time.Duration, now time.Time) {
 	d = max(d, 20*time.Microsecond)
 	if l.rtt == 0 || d < l.rtt || now.Sub(l.rttAt) > rttMemory {
-		l.rtt, l.rttAt = d, now
+		l.rtt, l.rttAt, l.rttStale = d, now, false
+	}
+}
+
+// observeBlock takes what a block tells of the round trip. It took at least that;
+// one that waited for no other took that and the time to send it, which at a slow
+// peer is most of it.
+func (l *link) observeBlock(took time.Duration, size int, alone bool, now time.Time) {
+	took = max(took, 20*time.Microsecond)
+	switch {
+	case l.rtt == 0 || took < l.rtt:
+		l.rtt, l.rttAt, l.rttStale = took, now, false
+	case alone && l.known():
+		est := took - seconds(float64(size)/l.rate(0))
+		switch {
+		case l.rttStale: // the rate may be wrong, so not too much at a time
+			l.rtt, l.rttAt, l.rttStale = min(max(est, l.rtt/2), 4*l.rtt), now, false
+		case est < l.rtt+l.rtt/8:
+			l.rttAt = now
+		}
+	}
+	if now.Sub(l.rttAt) > rttMemory {
+		l.rttStale = true
 	}
 }
 
 // received accounts for a block of size bytes that was asked at sent and expected
-// at due.
-func (l *link) received(size int, sent, due, now time.Time) {
+// at due; alone, if nothing that was asked before delayed it.
+func (l *link) received(size int, sent, due time.Time, alone bool, now time.Time) {
 	l.late += (min(max(0, now.Sub(due)), maxLate) - l.late) / 8
-	// A block tells the round trip and the time it took to send, which at a
-	// slow peer is most of it.
-	took := now.Sub(sent)
-	if l.known() {
-		took = max(took/4, took-seconds(float64(size)/l.rate(0)))
-	}
-	l.observeRTT(took, now)
+	l.observeBlock(now.Sub(sent), size, alone, now)
 	start := sent.Add(l.rtt)
 	if l.last.After(start) {
 		start = l.last
@@ -105,6 +123,9 @@ func (l *link) arrival(size int, prior float64, now time.Time) time.Time {
 // blocks come late by loss or jitter, what is asked has to bridge that as well:
 // with 1 % loss at 100 ms ten peers gave 7.5 MB/s without it, 9.9 with.
 func (l *link) depth(prior float64) int {
+	if l.rttStale {
+		return int(l.rate(prior) * l.rtt.Seconds() / 2)
+	}
 	horizon := l.roundTrip() + l.roundTrip()/4 + pipeSlack + min(2*l.late, 2*l.roundTrip())
 	return int(l.rate(prior) * horizon.Seconds())
 }

@@ -67,6 +67,7 @@ type request struct {
 	expect    time.Time // when it is expected now; see forecast
 	cancelled bool
 	urgent    bool // open, and a read sleeps on it
+	alone     bool // what was asked before was less than the pipe holds
 }
 
 // isLate says whether the block has not come when it was expected.
@@ -125,6 +126,10 @@ func (p *peer) depth(prior float64) int {
 	case p.link.known():
 		// At a slow peer each block more is a long wait for what is urgent.
 		d = p.link.depth(prior) / BlockSize
+		if p.link.rttStale {
+			d = max(1, d)
+			break
+		}
 		d += 1 + min(max(1, d), spareBlocks)
 	}
 	return min(d, p.maxQueue)

@@ -177,6 +177,7 @@ func (p *Picker) trustedHas(cands []candidate, piece int) bool {
 // ask puts a request on the books.
 func (p *Picker) ask(pr *peer, pp *partial, b Block, urgent bool, due, now time.Time) {
 	r := &request{peer: pr, block: b, size: p.BlockLen(b), sent: now, due: due}
+	r.alone = float64(pr.outstanding) <= pr.link.rate(0)*pr.link.rtt.Seconds()
 	r.setUrgent(urgent)
 	pr.queue = append(pr.queue, r)
 	pr.outstanding += r.size
