@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +36,18 @@ func Mounted() ([]string, error) {
 // mount alive or left behind by a killed process. Otherwise the error wraps
 // ErrNotMounted.
 func Find(dir string) (path string, err error) {
-	path, err = resolve(dir)
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	// First without touching the folder: its process may hang.
+	if parent, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
+		path := filepath.Join(parent, filepath.Base(abs))
+		if on, err := mountOn(path); err == nil && on != nil && on.fsType == FSType {
+			return path, nil
+		}
+	}
+	path, err = resolve(abs)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotMounted, err)
 	}

@@ -3,6 +3,8 @@
 
 DIR/data/NAME       payload of the torrent NAME, a file or a folder (padding files are not written)
 DIR/torrents/NAME.torrent and NAME.hash (info-hash, 40 hex digits)
+DIR/hostile/bad-NAME.torrent  metainfo files that nobody may accept
+DIR/hostile/odd-NAME.torrent  strange ones that may be accepted, if nothing gets out of the torrent's folder
 
 Payloads come from a seed, so every run has the same bytes; each torrent has its own info-hash.
 """
@@ -45,9 +47,10 @@ class Maker:
             e = {'path': path.split('/'), 'length': size}
             if attr:
                 e['attr'] = attr
-            if attr == 'l':
+            if attr == 'l':  # size is the target, from the torrent's root; such links lie in the root
                 e['length'] = 0
                 e['symlink path'] = size.split('/')
+                os.symlink(size, os.path.join(self.data, name, path))
             if attr == 'x':
                 os.chmod(os.path.join(self.data, name, path), 0o755)
             entries.append(e)
@@ -99,6 +102,56 @@ class Maker:
             f.write(hashlib.sha1(bencode.encode(info)).hexdigest() + '\n')
 
 
+def hostile(out):
+    """Torrents of hostile shape; each has one piece of 20 zero bytes as hash unless that is the point."""
+    os.makedirs(out)
+
+    def write(name, info, **outer):
+        with open(os.path.join(out, name + '.torrent'), 'wb') as f:
+            # "info" last, so that its raw bytes are the rest of the file (fakepeer.py)
+            f.write(b'd' + b''.join(bencode.encode(k) + bencode.encode(v) for k, v in outer.items())
+                    + b'4:info' + bencode.encode(info) + b'e')
+
+    def single(**change):
+        d = {'name': 'hostile', 'length': 100, 'piece length': 16384, 'pieces': bytes(20)}
+        d.update({k.replace('_', ' '): v for k, v in change.items()})
+        return {k: v for k, v in d.items() if v is not None}
+
+    def multi(*files):
+        return single(length=None, files=[{'path': p, 'length': n, **a} for p, n, a in files])
+
+    write('bad-no-pieces', single(pieces=None))
+    write('bad-pieces-not-of-20', single(pieces=bytes(21)))
+    write('bad-too-few-pieces', single(length=1 << 40))
+    write('bad-piece-length-zero', single(piece_length=0))
+    write('bad-piece-length-negative', single(piece_length=-16384))
+    write('bad-piece-length-huge', single(piece_length=1 << 62))
+    write('bad-length-negative', single(length=-1))
+    write('bad-length-overflow', multi((['a'], 1 << 62, {}), (['b'], 1 << 62, {}), (['c'], 1 << 62, {})))
+    write('bad-no-name', single(name=None))
+    write('bad-name-is-number', single(name=7))
+    write('bad-files-empty', multi())
+    write('bad-info-is-list', [1, 2])
+    write('bad-deep', bencode.Raw(b'l' * 200000 + b'e' * 200000))
+    write('bad-integer-of-a-megabyte', bencode.Raw(b'd6:lengthi' + b'9' * (1 << 20) + b'e4:name1:ae'))
+    write('bad-string-beyond-the-end', bencode.Raw(b'd4:name99999999999:ae'))
+    for name, raw in (('bad-empty', b''), ('bad-text', b'this is no torrent\n'), ('bad-cut', b'd4:infod6:lengthi10')):
+        with open(os.path.join(out, name + '.torrent'), 'wb') as f:
+            f.write(raw)
+
+    write('odd-climbs', multi((['..', '..', '..', 'escaped'], 50, {}), (['/etc/escaped'], 50, {})))
+    write('odd-name-climbs', single(name='../../escaped'))
+    write('odd-name-is-dots', single(name='..'))
+    write('odd-name-empty', single(name=''))
+    write('odd-name-nul', single(name=b'a\0b/escaped\n\x1b[31m\xff'))
+    write('odd-name-long', single(name='x' * 5000 + '.bin'))
+    write('odd-same-twice', multi((['a'], 40, {}), (['a'], 40, {}), (['a', 'b'], 20, {})))
+    write('odd-link-out', multi((['link'], 0, {'attr': 'l', 'symlink path': ['..', '..', 'etc', 'passwd']}), (['f'], 100, {})))
+    write('odd-link-loop', multi((['a'], 0, {'attr': 'l', 'symlink path': ['b']}),
+                                 (['b'], 0, {'attr': 'l', 'symlink path': ['a']}), (['f'], 100, {})))
+    write('odd-control-name', single(name='.magnetfs'))
+
+
 def main():
     root, mp4, mkv = sys.argv[1:]
     m = Maker(root)
@@ -120,6 +173,8 @@ def main():
                        ('wrongmeta.bin', 2), ('spelled.bin', 1)):
         m.single(name, 128 * KIB, size * MIB + 4321)
     m.same('dead-two.bin', 'dead.bin')
+    m.same('shared-two.bin', 'shared.bin')
+    hostile(os.path.join(root, 'hostile'))
 
 
 if __name__ == '__main__':

@@ -45,8 +45,9 @@ class Farm:
         self.sessions[r['id']] = self.lt.session({
             'listen_interfaces': r['listen'], 'enable_dht': r.get('dht', True), 'enable_lsd': r.get('lsd', False),
             'dht_bootstrap_nodes': r.get('bootstrap', ''), 'enable_upnp': False, 'enable_natpmp': False,
-            # the nodes announce quickly enough for a test, and do not limit themselves
-            'dht_upload_rate_limit': 1000000, 'alert_mask': 0, 'aio_threads': 1, 'hashing_threads': 1,
+            # A node shuts out, for 5 minutes, whoever sends it 5 packets a second for a while. In this small DHT everybody
+            # asks everybody, and the checks follow one another fast.
+            'dht_block_ratelimit': 1000000, 'dht_upload_rate_limit': 1000000, 'alert_mask': 0, 'aio_threads': 1, 'hashing_threads': 1,
             'unchoke_slots_limit': -1, 'allow_multiple_connections_per_ip': True,
         })
 

@@ -46,7 +46,7 @@ lpd_up() {
 
 transmission_up() {
 	local dir=$tmp/transmission i name
-	mkdir -p "$dir/torrents" "$dir/resume"
+	mkdir "$dir"
 	cat >"$dir/settings.json" <<-END
 		{"bind-address-ipv4": "$transmission_ip", "bind-address-ipv6": "::1", "peer-port": 6881, "download-dir": "$tmp/data",
 		 "rpc-enabled": true, "rpc-bind-address": "127.0.0.1", "rpc-port": 9091, "lpd-enabled": false, "dht-enabled": true,
@@ -55,8 +55,9 @@ transmission_up() {
 	END
 	# without it the first announce takes minutes
 	for ((i = 0; i < dht_count; i++)); do echo "$(dht_ip "$i") $(dht_port "$i")"; done >"$dir/dht.bootstrap"
-	for name in "$@"; do cp "$(torrent_of "$name")" "$dir/torrents/"; done
 	in_peers transmission-daemon --foreground --config-dir "$dir" --logfile "$tmp/log/transmission" >/dev/null 2>&1 &
+	# files put into its folder would be seeded, but not as metadata
+	for name in "$@"; do soon 10 in_peers transmission-remote --add "$(torrent_of "$name")"; done
 }
 
 # aria2_up: torrents are handed to it when its routing table is filled (aria2_seed); with an empty one its announce fails, and
@@ -68,7 +69,7 @@ aria2_up() {
 		--file-allocation=none --bt-max-peers=0 --enable-rpc --rpc-listen-port=6800 >"$tmp/log/aria2" 2>&1 &
 }
 
-aria2_seed() { in_peers "$python" "$here/aria2.py" "$(torrent_of "$1")"; }
+aria2_seed() { in_peers "$python" "$here/aria2.py" seed "$(torrent_of "$1")"; }
 
 # announced NAME IP…: waits until the DHT names these hosts as peers of the torrent.
 announced() {

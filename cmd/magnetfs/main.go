@@ -34,7 +34,7 @@ it is read; nothing else is.
   magnetfs umount ~/t                    stop
 
 ` + exitHelp(),
-		Args:          cobra.NoArgs,
+		Args:          args(cobra.NoArgs),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# integration_test.sh [NAME…]: the program against real clients, on real mounts.
+#
+# Builds magnetfs and checks it against a DHT of libtorrent nodes and seeds of three kinds (libtorrent, transmission-daemon,
+# aria2c) with the programs that people use: cp, cat, dd, cmp, python, ffprobe, mpv. With names, only these checks run.
+# Each check prints "ok name (seconds)" or "FAIL name: why"; the last line is "N passed, N failed". Exit status 1 if any
+# failed. MAGNETFS_LOGS=DIR keeps all logs there.
+#
+# Everything runs in namespaces of its own (mounts, processes, network; for ordinary users also user): the host's network
+# is not touched, and when the script ends, however it does, the kernel ends every process and mount of it.
+#
+# Needs: go, and the Debian packages named in .ci/run.
+set -u
+cd "$(dirname "$0")" || exit 1
+here=$PWD/integration
+python=/usr/bin/python3 # Debian's, which has libtorrent
+
+if [ "${MAGNETFS_INTEGRATION:-}" != inside ]; then
+	for tool in go "$python" fusermount3 transmission-daemon aria2c mpv ffmpeg ffprobe ip ss nsenter unshare setpriv jq ps diff; do
+		command -v "$tool" >/dev/null || missing="${missing:-} $tool"
+	done
+	"$python" -c 'import libtorrent' || missing="${missing:-} python3-libtorrent"
+	if [ -n "${missing:-}" ]; then
+		echo "missing:$missing (.ci/run installs all that is needed)" >&2
+		exit 1
+	fi
+	tmp=$(mktemp -d /tmp/magnetfs.XXXXXX) || exit 1
+	trap 'rm -rf --one-file-system "$tmp"' EXIT
+	go build -o "$tmp/magnetfs" ./cmd/magnetfs || exit 1
+	user=()
+	[ "$(id -u)" = 0 ] || user=(--user --map-root-user)
+	MAGNETFS_INTEGRATION=inside MAGNETFS_ROOT=$([ "$(id -u)" = 0 ] && echo yes) \
+		setpriv --pdeathsig KILL -- unshare "${user[@]}" --mount --net --pid --fork --kill-child --mount-proc --propagation private \
+		bash "$PWD/integration_test.sh" "$tmp" "$@" &
+	inside=$!
+	trap 'kill -KILL $inside 2>/dev/null' INT TERM HUP # with it goes the first process of the namespace, and so all others
+	wait "$inside"
+	exit
+fi
+
+# From here on we are the first process of the namespaces.
+tmp=$1
+shift
+mkdir "$tmp/run"
+mount -t tmpfs -o mode=755 magnetfs-test "$tmp/run" || exit 1
+cp "$tmp/magnetfs" "$tmp/run/magnetfs"
+chmod 755 "$tmp"
+tmp=$tmp/run
+magnetfs=$tmp/magnetfs
+mkdir -p "$tmp"/{log,mnt,state,home,tmp}
+export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C.UTF-8
+unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
+trap 'exit 130' INT TERM HUP
+
+for part in net seeds lib checks/life checks/adding checks/reading checks/peers checks/blocking; do
+	# shellcheck source=/dev/null
+	. "$here/$part.sh"
+done
+
+# In this order: some checks use what an earlier one has set up, so a single one may need others named before it.
+checks=(
+	help_and_usage mount_in_background mount_refusals
+	bad_magnets spellings raw_slashes same_torrent_again add_and_rm
+	folders_and_names padding_links_and_modes nothing_can_be_changed status_of_a_mount
+	big_file parallel_readers mapped_readers on_demand_only little_memory
+	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv
+	libtorrent_alone aria2_alone xpe_only lpd_only routers_by_name
+	serves_libtorrent serves_aria2
+	hostile_metainfo hostile_metadata wrong_metadata bad_peers_do_not_harm
+	ctrl_c_in_cat ctrl_c_in_dd ctrl_c_in_python ctrl_c_in_mpv kill_9 kill_9_of_a_mapped_reader harmless_signals
+	dead_torrent_slows_nobody read_times_out removing_ends_reads nothing_accumulates umount_ends_reads
+	transmission_alone restart_keeps_torrents
+	port_is_kept unresolvable_names foreground_and_signals second_signal_forces busy_mount_is_detached unmounted_by_others
+	killed_mount_is_repaired stopped_process no_fuse_device
+)
+if [ -n "$MAGNETFS_ROOT" ]; then # only root can become somebody else
+	checks+=(ordinary_user root_unmounts_a_users_mount allow_other_is_checked no_fusermount no_right_to_fuse)
+fi
+checks+=(nothing_left)
+
+# set_up makes the payloads and starts the network.
+set_up() {
+	net_up
+	names_up "$tmp"
+	if [ -n "$MAGNETFS_ROOT" ]; then # everybody may mount here, as on a desktop
+		mknod -m 666 "$tmp/fuse" c 10 229
+		mount --bind "$tmp/fuse" /dev/fuse
+	fi
+	bash "$here/video.sh" "$tmp/film.mp4" "$tmp/film.mkv"
+	"$python" "$here/make.py" "$tmp" "$tmp/film.mp4" "$tmp/film.mkv"
+	dht_up
+	transmission_up from-transmission.bin
+	aria2_up
+	local seeded=(big.bin video.mp4 video.mkv tree padded from-libtorrent.bin shared.bin shared-two.bin xpe.bin routers.bin
+		user.bin hurt.bin wrongmeta.bin spelled.bin) name
+	seed_libtorrent seed "${seeded[@]}"
+	lpd_up lpd.bin
+	aria2_seed from-aria2.bin
+	for name in "${seeded[@]}"; do announced "$name" "$libtorrent_ip"; done
+}
+
+passed=0 failed=0
+# run NAME: in a shell of its own, which ends at the first command that fails.
+run() {
+	local start status why
+	start=$(now)
+	(
+		set -eE -o pipefail
+		trap 'echo "status $? at line $LINENO of $(basename "${BASH_SOURCE[0]}"): $BASH_COMMAND" >&2' ERR
+		"$1"
+	) </dev/null >"$tmp/log/check-$1" 2>&1
+	status=$?
+	start=$(($(now) - start))
+	if [ "$status" = 0 ]; then
+		printf 'ok %s (%d.%01d)\n' "$1" $((start / 1000)) $((start % 1000 / 100))
+		passed=$((passed + 1))
+	else
+		why=$(tail -n 3 "$tmp/log/check-$1" | tr '\n' ' ')
+		printf 'FAIL %s: %s(%d.%01d)\n' "$1" "${why:-status $status }" $((start / 1000)) $((start % 1000 / 100))
+		failed=$((failed + 1))
+	fi
+}
+
+start=$(now)
+trap 'echo "FAIL set_up: $(tail -n 3 "$tmp/log/set_up" | tr "\n" " ")"; echo "0 passed, 1 failed"; exit 1' EXIT
+set -e # in this shell, whose children the peers are to be
+set_up >"$tmp/log/set_up" 2>&1
+set +e
+trap - EXIT
+echo "network of $dht_count DHT nodes, 4 seeds ($((($(now) - start) / 1000)) s)"
+
+for check in "${checks[@]}"; do
+	[ $# = 0 ] || [[ " $* " == *" $check "* ]] || continue
+	run "$check"
+done
+
+if [ -n "${MAGNETFS_LOGS:-}" ]; then
+	mkdir -p "$MAGNETFS_LOGS"
+	cp -r "$tmp/log" "$MAGNETFS_LOGS/"
+	for name in "$tmp"/state/*; do cp "$name/magnetfs/magnetfs.log" "$MAGNETFS_LOGS/$(basename "$name").log" 2>/dev/null; done
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
