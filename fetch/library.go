@@ -183,6 +183,7 @@ func (l *Library) newTorrent(hash metainfo.InfoHash, rec record) *Torrent {
 		oldNames: rec.OldNames,
 		sw:       outcast{},
 		waiters:  make(map[int][]*waiter),
+		unkept:   make(map[int]bool),
 	}
 }
 

@@ -149,4 +149,5 @@ func (r *Reader) Close() {
 	close(r.closed)
 	r.t.lib.readers.remove(r)
 	r.sync(time.Now())
+	r.t.tellUnkept(nil, true)
 }

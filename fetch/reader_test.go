@@ -84,6 +84,14 @@ func TestHitDoesNotCopy(t *testing.T) {
 		tor := f.add(ft)
 		r := f.reader(tor, "one")
 		defer r.Close()
+		if r.Has(60*kib, 8*kib) || !r.Has(256*kib, 1) || !r.Has(0, 0) {
+			t.Error("Has before the read")
+		}
+		defer func() {
+			if !r.Has(60*kib, 8*kib) || !r.Has(0, 128*kib) || r.Has(0, 129*kib) {
+				t.Error("Has after the read")
+			}
+		}()
 		parts, err := r.Read(t.Context(), 60*kib, 8*kib)
 		if err != nil {
 			t.Fatal(err)

@@ -121,6 +121,7 @@ func (rs *readers) run(stop <-chan struct{}) {
 			now := time.Now()
 			for _, r := range rs.list() {
 				r.rest(now)
+				r.t.tellUnkept(nil, true)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package fetch
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,33 +25,48 @@ func (s store) PieceVerified(piece int, data []byte) {
 		return
 	}
 	t.have.Set(uint(piece))
+	delete(t.unkept, piece)
 	t.line.add(now, int64(len(data)))
 	t.mu.Unlock()
 
 	kept := t.lib.cache.Put(t.key(piece), data)
 
 	t.mu.Lock()
-	waiters := t.waiters[piece]
-	for _, w := range waiters {
+	for _, w := range t.waiters[piece] {
 		w.fill(piece, data)
 	}
 	delete(t.waiters, piece)
 	if !kept {
 		t.have.Clear(uint(piece))
+		t.unkept[piece] = true
 	}
 	left := t.left
+	t.mu.Unlock()
+	if left { // removed in between, after the cache dropped its pieces
+		t.lib.cache.Drop(t.handle)
+	}
+}
+
+// tellUnkept reports pieces that found no room in the cache, those among the given
+// ones, or all. It is done when one is wanted again, and from time to time: told at
+// once, the swarm would fetch it again for a read that has it, but whose wants
+// have not been set anew yet.
+func (t *Torrent) tellUnkept(wanted []int, all bool) {
+	t.mu.Lock()
+	var lost []int
+	if all {
+		wanted = slices.Collect(maps.Keys(t.unkept))
+	}
+	for _, p := range wanted {
+		if t.unkept[p] {
+			delete(t.unkept, p)
+			lost = append(lost, p)
+		}
+	}
 	sw := t.sw
 	t.mu.Unlock()
-	switch {
-	case left: // removed in between, after the cache dropped its pieces
-		t.lib.cache.Drop(t.handle)
-	case !kept:
-		// First the reads that slept on it must stop wanting it, or it is
-		// fetched once more for nobody.
-		for _, w := range waiters {
-			w.r.sync(now)
-		}
-		sw.Evicted(piece)
+	if len(lost) > 0 {
+		sw.Evicted(lost...)
 	}
 }
 

@@ -125,6 +125,7 @@ func (r *Reader) apply(steps []step, playing bool) {
 		s := at[p]
 		wants = append(wants, swarm.Want{Piece: p, Deadline: s.deadline, Blocked: s.blocked})
 	}
+	r.t.tellUnkept(pieces, false)
 	if len(wants) > 0 || r.wanting {
 		r.t.swarm().SetWants(r.id, wants)
 		r.wanting = len(wants) > 0

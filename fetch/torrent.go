@@ -32,6 +32,7 @@ type Torrent struct {
 	sw      Swarm
 	tree    // zero until ready
 	waiters map[int][]*waiter
+	unkept  map[int]bool // verified, without room in the cache, not reported yet
 	line    lineMeter
 	stall   stall
 	left    bool // removed
