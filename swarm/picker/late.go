@@ -41,6 +41,7 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 		if pp == nil || pp.complete() || pp.free == pp.left {
 			continue
 		}
+		p.admit(cands, w, now)
 		for i := range pp.blocks {
 			bl := &pp.blocks[i]
 			if bl.received || len(bl.reqs) == 0 || len(bl.reqs) >= maxCopies {
@@ -63,21 +64,21 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 				}
 			}
 			b := Block{w.Piece, i}
-			c := p.soonest(cands, pp, b, w, now)
+			c := p.soonest(cands, pp, b, w.Blocked)
 			if c == nil || c.room+c.extra <= 0 || c.overdue(now) > lateGrace {
 				continue
 			}
-			size := p.BlockLen(b)
-			if !c.arrival(size).Add(margin).Before(expected) {
+			at := c.arrival(p.BlockLen(b))
+			if !now.Add(at + margin).Before(expected) {
 				continue
 			}
-			c.at = c.arrival(size)
+			c.at = at
 			if c.room > 0 {
 				c.room--
 			} else {
 				c.extra--
 			}
-			p.ask(c.peer, pp, b, w.Blocked, c.at, now)
+			p.ask(c.peer, pp, b, w.Blocked, now.Add(at), now)
 			out = append(out, Request{Peer: c.id, Block: b})
 			if budget--; budget == 0 {
 				return out, snubbed
@@ -106,9 +107,7 @@ func (b *block) expected(now time.Time) (at time.Time, late bool) {
 func (p *Picker) copies() int {
 	n := 0
 	for _, pp := range p.partials {
-		for i := range pp.blocks {
-			n += max(0, len(pp.blocks[i].reqs)-1)
-		}
+		n += pp.copies
 	}
 	return n
 }
@@ -137,7 +136,7 @@ func (p *Picker) snub(now time.Time) (ids []PeerID) {
 		}
 		// Nothing is expected any more, so nothing stands in the way of the
 		// one request that may show that it is back.
-		pr.queue, pr.outstanding = nil, 0
+		pr.queue, pr.outstanding, pr.void = nil, 0, 0
 		pr.silentSince = time.Time{}
 		pr.link.busyUntil = now.Add(late)
 		ids = append(ids, pr.id)

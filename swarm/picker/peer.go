@@ -50,6 +50,7 @@ type peer struct {
 	owed        []*request // given up although no answer came; it still may
 	outstanding int        // bytes of queue
 	urgent      int        // requests of queue that a read sleeps on
+	void        int        // requests of queue that are cancelled
 	skipUntil   time.Time  // had room and no block that it would not delay
 	lastBlock   time.Time
 	// silentSince is when a request was due that was then given up because it
@@ -201,6 +202,9 @@ func (p *peer) drop(r *request) bool {
 	r.setUrgent(false)
 	for i, q := range p.queue {
 		if q == r {
+			if r.cancelled {
+				p.void--
+			}
 			p.queue = append(p.queue[:i], p.queue[i+1:]...)
 			p.outstanding -= r.size
 			return true
@@ -226,6 +230,16 @@ func (p *peer) late(b Block) *request {
 		}
 	}
 	return nil
+}
+
+// knows says whether the block is on the peer's books, asked or cancelled.
+func (p *peer) knows(bl *block, b Block) bool {
+	for _, r := range bl.reqs {
+		if r.peer == p {
+			return true
+		}
+	}
+	return p.void > 0 && p.find(b) != nil
 }
 
 // find returns the request for the block, cancelled or not.

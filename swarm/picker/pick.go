@@ -12,19 +12,25 @@ const (
 	skipFor = 25 * time.Millisecond
 )
 
-// candidate is a peer during one walk.
+// candidate is a peer during one walk. Its times count from the beginning of the
+// walk.
 type candidate struct {
 	*peer
-	rate  float64
-	rtt   time.Duration
-	at    time.Time // when everything given to it so far, on paper too, has arrived
-	room  int       // blocks that may be sent to it
-	extra int       // further blocks if a read waits for them, past what is less urgent
+	at    time.Duration // until everything given to it so far, on paper too, has arrived
+	takes time.Duration // of a whole block
+	room  int           // blocks that may be sent to it
+	extra int           // further blocks if a read waits for them, past what is less urgent
+
+	able    bool          // may be asked for the piece that is being looked at; see admit
+	penalty time.Duration // on that piece
 }
 
 // arrival is when one more block would come.
-func (c *candidate) arrival(size int) time.Time {
-	return c.at.Add(seconds(float64(size) / c.rate))
+func (c *candidate) arrival(size int) time.Duration {
+	if size == BlockSize {
+		return c.at + c.takes
+	}
+	return c.at + c.takes*time.Duration(size)/BlockSize
 }
 
 // Pick returns the requests to send now, appended to out.
@@ -44,18 +50,19 @@ func (p *Picker) Pick(now time.Time, out []Request) []Request {
 		}
 		pp := p.partials[w.Piece]
 		if pp == nil {
-			pp = newPartial(w.Piece, p.Blocks(w.Piece))
+			pp = p.blank(w.Piece)
 		}
 		if pp.free == 0 {
 			continue
 		}
+		p.admit(cands, w, now)
 		for i := pp.nextFree(0); i >= 0; i = pp.nextFree(i + 1) {
 			if walked++; walked > maxWalk {
 				p.rest(cands, now)
 				return out
 			}
 			b := Block{w.Piece, i}
-			c := p.soonest(cands, pp, b, w, now)
+			c := p.soonest(cands, pp, b, w.Blocked)
 			if c == nil {
 				break // nobody can deliver this piece now
 			}
@@ -71,8 +78,10 @@ func (p *Picker) Pick(now time.Time, out []Request) []Request {
 			default:
 				continue // reserved on paper for a faster peer
 			}
-			p.partials[w.Piece] = pp
-			p.ask(c.peer, pp, b, w.Blocked, c.at, now)
+			if pp == p.unused {
+				p.partials[w.Piece], p.unused = pp, nil
+			}
+			p.ask(c.peer, pp, b, w.Blocked, now.Add(c.at), now)
 			out = append(out, Request{Peer: c.id, Block: b})
 			if room <= 0 && (extra <= 0 || !w.Blocked) {
 				return out
@@ -92,13 +101,10 @@ func (p *Picker) candidates(now time.Time) (cands []candidate, room, extra int) 
 		if pr.choking && len(pr.fast) == 0 {
 			continue
 		}
-		c := candidate{peer: pr, rate: pr.link.rate(prior), rtt: pr.link.roundTrip()}
-		c.at = later(now.Add(c.rtt), pr.link.busyUntil)
-		if late := pr.overdue(now); late > 0 {
-			// What is late has no reason to come at once: the longer it has
-			// not come, the longer it is expected to take.
-			c.at = c.at.Add(2 * late)
-		}
+		c := candidate{peer: pr, takes: seconds(BlockSize / pr.link.rate(prior))}
+		// What is late has no reason to come at once: the longer it has not
+		// come, the longer it is expected to take.
+		c.at = max(pr.link.roundTrip(), pr.link.busyUntil.Sub(now)) + 2*pr.overdue(now)
 		depth := pr.depth(prior)
 		c.room = max(0, depth-len(pr.queue))
 		if !pr.snubbed {
@@ -118,60 +124,78 @@ func (p *Picker) candidates(now time.Time) (cands []candidate, room, extra int) 
 	return cands, room, extra
 }
 
-// soonest returns the candidate with the earliest expected arrival, nil if none
-// can be asked for the block.
-func (p *Picker) soonest(cands []candidate, pp *partial, b Block, w Want, now time.Time) *candidate {
-	var best, avoided *candidate
-	var bestAt, avoidedAt time.Time
-	size := p.BlockLen(b)
-	blocked, held := w.Blocked, now.Before(w.NotBefore)
-	penalty := blocked && p.trustedHas(cands, b.Piece)
+// admit marks the candidates that may be asked for a piece, and those that nothing
+// speaks for while a read waits and somebody better known has it.
+func (p *Picker) admit(cands []candidate, w Want, now time.Time) {
+	held, trusted := now.Before(w.NotBefore), false
 	for i := range cands {
 		c := &cands[i]
-		if !c.canAsk(b.Piece) || !c.mayTouch(b.Piece) || c.snubbed && (blocked || c.room == 0) || c.find(b) != nil || held && !c.near {
+		has := c.canAsk(w.Piece)
+		c.able = has && c.mayTouch(w.Piece) && !(c.snubbed && w.Blocked) && (c.near || !held)
+		trusted = trusted || has && (c.proven || c.vouched) && !c.snubbed
+	}
+	for i := range cands {
+		c := &cands[i]
+		c.penalty = 0
+		if w.Blocked && trusted && !c.proven && !c.vouched {
+			c.penalty = unprovenPenalty
+		}
+	}
+}
+
+// soonest returns the candidate with the earliest expected arrival, nil if none
+// can be asked for the block. admit has seen its piece.
+func (p *Picker) soonest(cands []candidate, pp *partial, b Block, blocked bool) *candidate {
+	var best, avoided *candidate
+	var bestAt, avoidedAt time.Duration
+	size, bl := p.BlockLen(b), &pp.blocks[b.Index]
+	for i := range cands {
+		c := &cands[i]
+		if !c.able {
 			continue
 		}
-		at := c.arrival(size)
-		if penalty && !c.proven && !c.vouched {
-			at = at.Add(unprovenPenalty)
+		at := c.arrival(size) + c.penalty
+		if best != nil && at >= bestAt || c.snubbed && c.room == 0 || c.knows(bl, b) {
+			continue
 		}
-		if pp.blocks[b.Index].avoids(c.id) {
-			if avoided == nil || at.Before(avoidedAt) {
+		if bl.avoids(c.id) {
+			if avoided == nil || at < avoidedAt {
 				avoided, avoidedAt = c, at
 			}
 			continue
 		}
-		if best == nil || at.Before(bestAt) {
-			best, bestAt = c, at
-		}
+		best, bestAt = c, at
 	}
 	if best == nil {
 		best = avoided
 	}
 	if best == nil && blocked {
-		return p.lastResort(cands, b)
+		return p.lastResort(cands, bl, b)
 	}
 	return best
 }
 
 // lastResort is a snubbed peer, if a read waits and nobody else has the piece.
-func (p *Picker) lastResort(cands []candidate, b Block) *candidate {
+func (p *Picker) lastResort(cands []candidate, bl *block, b Block) *candidate {
 	for i := range cands {
 		c := &cands[i]
-		if c.snubbed && c.room > 0 && c.canAsk(b.Piece) && c.find(b) == nil {
+		if c.snubbed && c.room > 0 && c.canAsk(b.Piece) && !c.knows(bl, b) {
 			return c
 		}
 	}
 	return nil
 }
 
-func (p *Picker) trustedHas(cands []candidate, piece int) bool {
-	for i := range cands {
-		if c := &cands[i]; (c.proven || c.vouched) && !c.snubbed && c.canAsk(piece) {
-			return true
-		}
+// blank is a piece of which nothing was asked. It is used again by the next call
+// unless something is.
+func (p *Picker) blank(piece int) *partial {
+	n := p.Blocks(piece)
+	if pp := p.unused; pp != nil && len(pp.blocks) == n && pp.free == n {
+		pp.index = piece
+		return pp
 	}
-	return false
+	p.unused = newPartial(piece, n)
+	return p.unused
 }
 
 // ask puts a request on the books.
@@ -200,13 +224,14 @@ func (p *Picker) rest(cands []candidate, now time.Time) {
 // cancel in silence, as peers without the fast extension do.
 func (p *Picker) expire(now time.Time) {
 	for _, pr := range p.order {
-		if len(pr.queue) == 0 {
+		if pr.void == 0 {
 			continue
 		}
 		kept := pr.queue[:0]
 		for _, r := range pr.queue {
 			if r.cancelled && now.Sub(r.due) > pr.link.roundTrip() {
 				pr.outstanding -= r.size
+				pr.void--
 				pr.owe(r)
 				continue
 			}

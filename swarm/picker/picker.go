@@ -36,6 +36,7 @@ type Picker struct {
 	open     int     // requests on the books of all peers that are not cancelled
 
 	scratch []candidate
+	unused  *partial // see blank
 }
 
 // New returns a picker for a torrent of length bytes in pieces of pieceLength.
@@ -360,6 +361,7 @@ func (p *Picker) release(r *request) {
 	}
 	r.cancelled = true
 	r.setUrgent(false)
+	r.peer.void++
 	p.open--
 	if pp := p.partials[r.block.Piece]; pp != nil {
 		pp.unask(r)
@@ -374,7 +376,7 @@ func (p *Picker) releaseAll(pr *peer) {
 	for _, r := range pr.queue {
 		p.release(r)
 	}
-	pr.queue, pr.outstanding = nil, 0
+	pr.queue, pr.outstanding, pr.void = nil, 0, 0
 	pr.link.busyUntil = time.Time{}
 }
 

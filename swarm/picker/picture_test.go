@@ -206,7 +206,7 @@ func (s *stage) is(picture string) {
 func (p *Picker) check() string {
 	open := 0
 	for id, pr := range p.peers {
-		bytes, urgent := 0, 0
+		bytes, urgent, void := 0, 0, 0
 		seen := map[Block]bool{}
 		for _, r := range pr.queue {
 			bytes += r.size
@@ -221,6 +221,7 @@ func (p *Picker) check() string {
 				urgent++
 			}
 			if r.cancelled {
+				void++
 				if r.urgent {
 					return fmt.Sprintf("%v is urgent and cancelled", r.block)
 				}
@@ -237,6 +238,9 @@ func (p *Picker) check() string {
 		}
 		if bytes != pr.outstanding {
 			return fmt.Sprintf("peer %d: %d bytes outstanding, its queue has %d", id, pr.outstanding, bytes)
+		}
+		if void != pr.void {
+			return fmt.Sprintf("peer %d: %d cancelled requests, counted %d", id, void, pr.void)
 		}
 		if urgent != pr.urgent {
 			return fmt.Sprintf("peer %d: %d urgent requests, counted %d", id, urgent, pr.urgent)
@@ -268,7 +272,7 @@ func (p *Picker) check() string {
 }
 
 func (pp *partial) check(p *Picker) string {
-	free, left := 0, 0
+	free, left, copies := 0, 0, 0
 	for i := range pp.blocks {
 		b := &pp.blocks[i]
 		switch {
@@ -285,6 +289,7 @@ func (pp *partial) check(p *Picker) string {
 			return fmt.Sprintf("block %d is asked %d times", i, len(b.reqs))
 		}
 		left++
+		copies += max(0, len(b.reqs)-1)
 		for j, r := range b.reqs {
 			if r.cancelled || r.block != (Block{pp.index, i}) || p.peers[r.peer.id] != r.peer || !slices.Contains(r.peer.queue, r) {
 				return fmt.Sprintf("block %d has request %+v", i, *r)
@@ -296,8 +301,8 @@ func (pp *partial) check(p *Picker) string {
 			}
 		}
 	}
-	if free != pp.free || left != pp.left {
-		return fmt.Sprintf("%d free and %d left, counted %d and %d", free, left, pp.free, pp.left)
+	if free != pp.free || left != pp.left || copies != pp.copies {
+		return fmt.Sprintf("%d free, %d left, %d copies, counted %d, %d, %d", free, left, copies, pp.free, pp.left, pp.copies)
 	}
 	return ""
 }

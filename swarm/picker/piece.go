@@ -24,6 +24,7 @@ type partial struct {
 	blocks []block
 	free   int // blocks neither received nor asked
 	left   int // blocks not received
+	copies int // second and further open requests of a block
 	cursor int // no free block lies before this one
 }
 
@@ -53,6 +54,8 @@ func (pp *partial) ask(r *request) {
 	b := &pp.blocks[r.block.Index]
 	if len(b.reqs) == 0 {
 		pp.free--
+	} else {
+		pp.copies++
 	}
 	b.reqs = append(b.reqs, r)
 }
@@ -65,7 +68,9 @@ func (pp *partial) unask(r *request) {
 			continue
 		}
 		b.reqs = append(b.reqs[:i], b.reqs[i+1:]...)
-		if len(b.reqs) == 0 && !b.received {
+		if len(b.reqs) > 0 {
+			pp.copies--
+		} else if !b.received {
 			pp.free++
 			pp.cursor = min(pp.cursor, r.block.Index)
 		}
