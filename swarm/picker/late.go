@@ -42,6 +42,10 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 			continue
 		}
 		p.admit(cands, w, now)
+		for i := range cands {
+			// A second request is there to be answered.
+			cands[i].able = cands[i].able && !cands[i].snubbed
+		}
 		for i := range pp.blocks {
 			bl := &pp.blocks[i]
 			if bl.received || len(bl.reqs) == 0 || len(bl.reqs) >= maxCopies {
@@ -65,7 +69,7 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 			}
 			b := Block{w.Piece, i}
 			c := p.soonest(cands, pp, b, w.Blocked)
-			if c == nil || c.room+c.extra <= 0 || c.overdue(now) > lateGrace {
+			if c == nil || c.snubbed || c.room+c.extra <= 0 || c.overdue(now) > lateGrace {
 				continue
 			}
 			at := c.arrival(p.BlockLen(b))
