@@ -235,8 +235,9 @@ func (l *loop) schedule(now time.Time) {
 	reqs := l.picker.Pick(now, l.requests[:0])
 	l.request(reqs)
 	l.requests = reqs
-	if l.nextLate.IsZero() {
-		l.nextLate = l.picker.NextLate(now)
+	// A read that has gone to sleep since is looked after sooner than was planned.
+	if at := l.picker.NextLate(now); l.nextLate.IsZero() || !at.IsZero() && at.Before(l.nextLate) {
+		l.nextLate = at
 	}
 	if l.interested {
 		l.interested = false
