@@ -11,7 +11,7 @@ import (
 
 // Bounds of our answers.
 const (
-	maxValues4 = 50 // peers of 8 bytes: with 8 nodes below 700 bytes
+	maxValues4 = 50 // peers of 8 bytes: with 8 nodes some 700 bytes
 	maxValues6 = 25 // peers of 21 bytes
 	maxSamples = 20 // libtorrent
 

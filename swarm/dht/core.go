@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"magnetfs/swarm/dht/krpc"
+	"magnetfs/swarm/dht/search"
 	"magnetfs/swarm/dht/store"
 	"magnetfs/swarm/dht/table"
 	"magnetfs/swarm/endpoint"
@@ -43,6 +44,7 @@ type core struct {
 	boot     bootstrap
 	verify   []krpc.NodeInfo // to be pinged, for the table; ID zero if unknown
 	pings    *bucket         // for verify
+	fills    *bucket         // of these, for nodes that others named
 	upkeep   upkeep
 	readOnly readOnly
 
@@ -95,6 +97,7 @@ func newCore(cfg *Config, rng *rand.Rand, now time.Time) *core {
 		pending: make(map[uint32]*query),
 		waiting: make(map[netip.AddrPort]int),
 		pings:   newBucket(pingRate, pingBurst, now),
+		fills:   newBucket(1, pingBurst, now),
 		puts:    newBucket(20, 40, now),
 	}
 	rate := float64(cfg.ReplyBytesPerSec)
@@ -196,7 +199,9 @@ func (c *core) receive(m *krpc.Message, from netip.AddrPort, now time.Time) {
 	c.rtt.sample(took)
 	known := q.id == m.ID || q.id == krpc.ID{}
 	node := krpc.NodeInfo{ID: m.ID, Addr: from}
-	if known || c.table.Get(from) != nil {
+	entry := c.table.Get(from)
+	news := known && (entry == nil || entry.Fails > 0)
+	if known || entry != nil {
 		c.table.Replied(node, took, c.boot.isRouter(from), now)
 	}
 	if m.IP.IsValid() && c.family.is(m.IP.Addr()) {
@@ -207,9 +212,37 @@ func (c *core) receive(m *krpc.Message, from netip.AddrPort, now time.Time) {
 		nodes, foreign = foreign, nodes
 	}
 	c.foreign(foreign)
+	nodes = c.usableNodes(nodes, from.Addr())
 	c.lookupAnswered(q, m, nodes, now)
-	if known {
+	if news {
 		c.feed(node, now)
+	}
+	c.named(nodes, now)
+}
+
+// usableNodes drops what nobody can be asked at, and us.
+func (c *core) usableNodes(nodes []krpc.NodeInfo, informant netip.Addr) []krpc.NodeInfo {
+	fit := nodes[:0]
+	for _, n := range nodes[:min(len(nodes), search.MaxPerAnswer)] {
+		if n.ID != c.id && c.usable(n.Addr, endpoint.FromDHT, informant) {
+			fit = append(fit, n)
+		}
+	}
+	return fit
+}
+
+// named has nodes pinged that others named and that the table has room for. It
+// fills the large buckets within minutes, so that later lookups start nearer;
+// the pace is slow, since anybody can name any address.
+func (c *core) named(nodes []krpc.NodeInfo, now time.Time) {
+	for _, n := range nodes {
+		if len(c.verify) >= pingBurst || !c.fills.has(1, now) {
+			return
+		}
+		if c.table.Wants(n) {
+			c.fills.take(1, now)
+			c.toVerify(n, now)
+		}
 	}
 }
 

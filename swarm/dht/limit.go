@@ -16,11 +16,16 @@ func newBucket(rate, burst float64, now time.Time) *bucket {
 	return &bucket{rate, burst, burst, now}
 }
 
-// take takes n tokens and returns true, or none.
-func (b *bucket) take(n float64, now time.Time) bool {
+// has tells whether there are n tokens.
+func (b *bucket) has(n float64, now time.Time) bool {
 	b.have = min(b.burst, b.have+b.rate*now.Sub(b.at).Seconds())
 	b.at = now
-	if b.have < n {
+	return b.have >= n
+}
+
+// take takes n tokens and returns true, or none.
+func (b *bucket) take(n float64, now time.Time) bool {
+	if !b.has(n, now) {
 		return false
 	}
 	b.have -= n

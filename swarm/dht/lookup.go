@@ -131,10 +131,10 @@ func (c *core) feedAddr(a netip.AddrPort, now time.Time) {
 	}
 }
 
-// starved returns the lookups that lack candidates.
+// starved returns the lookups that lack candidates, or that nobody answered yet.
 func (c *core) starved() (list []*lookup) {
 	for _, l := range c.lookups {
-		if l.phase == asking && l.search.Starved() {
+		if l.phase == asking && (l.result.Answers == 0 || l.search.Starved()) {
 			list = append(list, l)
 		}
 	}
@@ -199,7 +199,7 @@ func (c *core) ask(l *lookup, cand *search.Candidate, now time.Time) {
 	c.send(cand.NodeInfo, &m, query{lookup: l, candidate: cand}, now)
 }
 
-// lookupAnswered takes in an answer and the nodes of our family in it.
+// lookupAnswered takes in an answer and the usable nodes in it.
 func (c *core) lookupAnswered(q *query, m *krpc.Message, nodes []krpc.NodeInfo, now time.Time) {
 	l := q.lookup
 	if l == nil || l.phase == finished {
@@ -218,13 +218,7 @@ func (c *core) lookupAnswered(q *query, m *krpc.Message, nodes []krpc.NodeInfo, 
 		l.result.FirstAnswer = now.Sub(l.started)
 	}
 	c.deliver(l, m, q, now)
-	var usable []krpc.NodeInfo
-	for _, n := range nodes[:min(len(nodes), search.MaxPerAnswer)] {
-		if n.ID != c.id && c.usable(n.Addr, endpoint.FromDHT, q.to.Addr()) {
-			usable = append(usable, n)
-		}
-	}
-	l.search.Add(usable, q.candidate)
+	l.search.Add(nodes, q.candidate)
 	c.pump(l, now)
 }
 

@@ -112,7 +112,7 @@ func (c *core) expire(q *query, now time.Time) {
 		// If nobody answered since, it is more likely our network that failed,
 		// and the table is needed when that is back.
 		if c.heard.After(q.sent) {
-			c.table.Failed(q.to, now)
+			c.failed(q.to, now)
 		}
 		c.unblock(now)
 	}

@@ -28,7 +28,11 @@ type readOnly struct {
 const (
 	readOnlyTrial = 10 * time.Minute
 	readOnlyPause = time.Hour
-	contactMemory = 5 * time.Minute // longer than NATs keep a UDP mapping
+	contactMemory = 30 * time.Minute // longer than NATs keep a UDP mapping
+
+	// readOnlyTable is how many good nodes we must know for the silence of
+	// strangers to mean something: a small network has none (guess).
+	readOnlyTable = 32
 )
 
 func newReadOnly(mode ReadOnly, now time.Time) readOnly {
@@ -40,16 +44,30 @@ func (r *readOnly) contacted(ip netip.Addr, now time.Time) {
 	if r.mode != ReadOnlyAuto {
 		return
 	}
-	if now.Sub(r.since) >= contactMemory || r.recent == nil {
-		r.older, r.recent, r.since = r.recent, make(map[netip.Addr]bool), now
-	}
+	r.forget(now)
 	r.recent[ip] = true
 	r.asked = true
 }
 
+// forget ages the memory of contacts.
+func (r *readOnly) forget(now time.Time) {
+	past := now.Sub(r.since)
+	if past < contactMemory && r.recent != nil {
+		return
+	}
+	r.older = nil
+	if past < 2*contactMemory {
+		r.older = r.recent
+	}
+	r.recent, r.since = make(map[netip.Addr]bool), now
+}
+
 // queried notes that ip sent us a query.
 func (r *readOnly) queried(ip netip.Addr, now time.Time) {
-	if r.mode != ReadOnlyAuto || r.unsolicited && !r.on || r.recent[ip] || r.older[ip] {
+	if r.mode != ReadOnlyAuto || r.unsolicited && !r.on {
+		return
+	}
+	if r.forget(now); r.recent[ip] || r.older[ip] {
 		return
 	}
 	r.unsolicited = true
@@ -58,8 +76,8 @@ func (r *readOnly) queried(ip netip.Addr, now time.Time) {
 	}
 }
 
-// update ends trials and pauses.
-func (r *readOnly) update(now time.Time) {
+// update ends trials and pauses. good is the number of good nodes we know.
+func (r *readOnly) update(good int, now time.Time) {
 	if r.mode != ReadOnlyAuto {
 		return
 	}
@@ -71,7 +89,7 @@ func (r *readOnly) update(now time.Time) {
 	case r.unsolicited && past >= readOnlyPause:
 		// Reachable so far; look whether that is still so.
 		r.unsolicited, r.asked, r.changed = false, false, now
-	case !r.unsolicited && r.asked:
+	case !r.unsolicited && r.asked && good >= readOnlyTable:
 		r.on, r.changed = true, now
 	}
 }

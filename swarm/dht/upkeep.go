@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"magnetfs/swarm/dht/krpc"
+	"magnetfs/swarm/dht/table"
 	"magnetfs/swarm/endpoint"
 )
 
@@ -24,6 +25,16 @@ const savedHeadStart = time.Second
 // retryPauses are the pauses between attempts to find nodes while fewer than
 // eight are good; the last repeats (Transmission paces 2, 15, 40 s).
 var retryPauses = []time.Duration{5 * time.Second, 40 * time.Second, 5 * time.Minute}
+
+const (
+	maxChecks = 4           // nodes checked per second
+	idlePause = time.Minute // between looks at a table that needs nothing
+
+	// Without an answer to any check for outageAfter our own network is taken
+	// to be down; one node is checked every outagePause then.
+	outageAfter = 30 * time.Second
+	outagePause = 5 * time.Second
+)
 
 // bootstrap is what is known about the way into the DHT.
 type bootstrap struct {
@@ -45,7 +56,10 @@ func (b *bootstrap) isRouter(a netip.AddrPort) bool { return slices.Contains(b.r
 type upkeep struct {
 	at       time.Time // next call of maintain
 	refresh  *lookup   // of a bucket; nil when none runs
+	checkAt  time.Time // next look for nodes to check
+	checked  time.Time // last time that nodes were checked
 	expireAt time.Time
+	good     int // good nodes at the last look
 }
 
 // start begins the work of a new node: it looks for itself among the nodes of
@@ -98,7 +112,7 @@ func (c *core) addRouters(addrs []netip.AddrPort, now time.Time) {
 			c.feedAddr(a, now)
 		}
 	}
-	if c.boot.askRouters && c.table.Good(now) < k && !c.boot.running() {
+	if c.boot.askRouters && c.good(now) < k && !c.boot.running() {
 		c.startBootstrap(now)
 	}
 }
@@ -106,7 +120,7 @@ func (c *core) addRouters(addrs []netip.AddrPort, now time.Time) {
 // releaseRouters lets bootstrap hosts be asked.
 func (c *core) releaseRouters(now time.Time) {
 	c.boot.askRouters = true
-	if c.table.Good(now) >= k {
+	if c.good(now) >= k {
 		return
 	}
 	for _, a := range c.boot.routers {
@@ -136,9 +150,11 @@ func (c *core) toVerify(n krpc.NodeInfo, now time.Time) {
 		return
 	}
 	c.verify = append(c.verify, n)
-	if c.upkeep.at.After(now) && c.pings.have >= 1 {
-		c.upkeep.at = now
+	soon := now
+	if !c.pings.has(1, now) {
+		soon = now.Add(time.Second / pingRate)
 	}
+	c.upkeep.at = earliest(c.upkeep.at, soon)
 }
 
 // maintain does what is due and sets the time of its next call.
@@ -147,9 +163,9 @@ func (c *core) maintain(now time.Time) {
 		c.releaseRouters(now)
 	}
 	c.sendPings(now)
-	next := c.sendChecks(now)
+	c.sendChecks(now)
 	switch {
-	case c.table.Good(now) >= k:
+	case c.good(now) >= k:
 		c.boot.tries = 0
 		c.boot.retryAt = now.Add(retryPauses[0])
 	case !c.boot.retryAt.After(now) && !c.boot.running():
@@ -164,20 +180,19 @@ func (c *core) maintain(now time.Time) {
 		c.items.Expire(now)
 		c.upkeep.expireAt = now.Add(5 * time.Minute)
 	}
-	c.readOnly.update(now)
+	c.readOnly.update(c.good(now), now)
+
+	next := earliest(c.upkeep.checkAt, now.Add(idlePause))
+	if !c.boot.askRouters {
+		next = earliest(next, c.boot.routersAt)
+	}
+	if c.boot.tries > 0 {
+		next = earliest(next, c.boot.retryAt)
+	}
 	if len(c.verify) > 0 {
-		next = now.Add(time.Second / pingRate)
+		next = now
 	}
-	if !c.boot.askRouters && c.boot.routersAt.Before(next) {
-		next = c.boot.routersAt
-	}
-	if c.boot.tries > 0 && c.boot.retryAt.Before(next) {
-		next = c.boot.retryAt
-	}
-	if soonest := now.Add(time.Second / pingRate); next.Before(soonest) {
-		next = soonest
-	}
-	c.upkeep.at = next
+	c.upkeep.at = latest(next, now.Add(time.Second/pingRate))
 }
 
 // sendPings pings nodes that are to be verified.
@@ -185,30 +200,81 @@ func (c *core) sendPings(now time.Time) {
 	for len(c.verify) > 0 && len(c.pending) < maxPending && c.pings.take(1, now) {
 		n := c.verify[0]
 		c.verify = c.verify[1:]
-		if c.table.Get(n.Addr) == nil && c.waiting[n.Addr] == 0 {
-			c.send(n, &krpc.Message{Method: krpc.Ping}, query{}, now)
+		if c.table.Get(n.Addr) != nil || c.waiting[n.Addr] > 0 {
+			continue
 		}
+		m := krpc.Message{Method: krpc.Ping}
+		if n.ID != (krpc.ID{}) && c.table.Room(n.ID) > k {
+			// A query that names more nodes of the same bucket.
+			m = krpc.Message{Method: krpc.FindNode, Target: c.table.RefreshTarget(n.ID, c.rng), HasTarget: true}
+		}
+		c.send(n, &m, query{}, now)
 	}
 }
 
 // sendChecks checks questionable and suspect nodes: each is asked for a random
-// ID of its own bucket, which refreshes that as well. The result is when to look
-// again.
-func (c *core) sendChecks(now time.Time) time.Time {
-	next := now.Add(time.Minute)
-	for range 4 {
-		n, at := c.table.Due(now)
-		if n == nil {
-			if !at.IsZero() && at.Before(next) {
-				next = at
-			}
-			return next
+// ID of its own bucket, which refreshes that as well.
+func (c *core) sendChecks(now time.Time) {
+	if c.upkeep.checkAt.After(now) {
+		return
+	}
+	most, pause := maxChecks, time.Second
+	if c.upkeep.checked.Sub(c.heard) > outageAfter {
+		// Nobody answered the checks of the last half minute: no use in hurry.
+		most, pause = 1, outagePause
+	}
+	nodes, next := c.table.Due(most, now)
+	if len(nodes) > 0 {
+		c.upkeep.checked = now
+	}
+	if len(nodes) > 0 && !slices.ContainsFunc(nodes, func(n *table.Node) bool { return n.Fails == 0 }) {
+		// Beside suspects one that lives is asked: if it is silent as well, our
+		// own network is down and nobody is to blame.
+		if n := c.table.LastHeard(); n != nil {
+			nodes = append(nodes, n)
 		}
+	}
+	for _, n := range nodes {
 		target := c.table.RefreshTarget(n.ID, c.rng)
 		m := krpc.Message{Method: krpc.FindNode, Target: target, HasTarget: true}
 		c.send(n.NodeInfo, &m, query{}, now)
 	}
-	return now.Add(time.Second)
+	if next.IsZero() {
+		next = now.Add(idlePause)
+	}
+	// The scan is not free: at most one a second, and one a minute at least.
+	c.upkeep.checkAt = latest(now.Add(pause), earliest(next, now.Add(idlePause)))
+	c.upkeep.good = c.table.Good(now)
+}
+
+// failed notes that a node left a query unanswered.
+func (c *core) failed(addr netip.AddrPort, now time.Time) {
+	c.table.Failed(addr, now)
+	c.upkeep.checkAt = latest(now, earliest(c.upkeep.checkAt, now.Add(table.SuspectPause)))
+	c.upkeep.at = earliest(c.upkeep.at, c.upkeep.checkAt)
+}
+
+// good counts the good nodes. While a large table has enough of them it tells
+// what the last check saw.
+func (c *core) good(now time.Time) int {
+	if c.table.Len() < 4*k || c.upkeep.good < k {
+		c.upkeep.good = c.table.Good(now)
+	}
+	return c.upkeep.good
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // refreshBuckets looks for nodes of a bucket that has room and was quiet for
@@ -221,7 +287,7 @@ func (c *core) refreshBuckets(now time.Time) {
 	if !ok {
 		return
 	}
-	c.table.Touch(depth, now)
+	c.table.Refreshed(depth, now)
 	target := krpc.RandomSharing(c.id, depth, c.rng)
 	c.upkeep.refresh = c.startLookup(request{goal: goalNodes, target: target, internal: true}, now)
 	if c.upkeep.refresh.phase == finished {

@@ -497,10 +497,7 @@ func FuzzSearch(f *testing.F) {
 		}
 		// Whatever happened, it ends.
 		for range 1000 {
-			for _, c := range s.askAll() {
-				flying = append(flying, c)
-			}
-			for _, c := range flying {
+			for _, c := range append(flying, s.askAll()...) {
 				s.Failed(c)
 			}
 			flying = nil

@@ -64,20 +64,42 @@ func (t *Table) Closest(target krpc.ID, n int, keep func(*Node) bool) []krpc.Nod
 // waited longest, and when to look again. The time is zero if the table is
 // empty.
 func (t *Table) Due(n int, now time.Time) (nodes []*Node, next time.Time) {
+	var since []time.Time // of nodes, earliest first
+	more := false
 	for node := range t.all() {
 		at := node.due()
-		switch {
-		case !at.After(now):
-			nodes = append(nodes, node)
-		case next.IsZero() || at.Before(next):
-			next = at
+		if at.After(now) {
+			if next.IsZero() || at.Before(next) {
+				next = at
+			}
+			continue
 		}
+		i, _ := slices.BinarySearchFunc(since, at, time.Time.Compare)
+		if i == n {
+			more = true
+			continue
+		}
+		if len(nodes) == n {
+			more = true
+			nodes, since = nodes[:n-1], since[:n-1]
+		}
+		nodes, since = slices.Insert(nodes, i, node), slices.Insert(since, i, at)
 	}
-	if len(nodes) > n {
-		slices.SortFunc(nodes, func(a, b *Node) int { return a.due().Compare(b.due()) })
-		return nodes[:n], now
+	if more {
+		next = now
 	}
 	return nodes, next
+}
+
+// LastHeard returns the node without failures that answered or queried us last,
+// or nil.
+func (t *Table) LastHeard() (last *Node) {
+	for n := range t.all() {
+		if n.Fails == 0 && (last == nil || n.heard().After(last.heard())) {
+			last = n
+		}
+	}
+	return last
 }
 
 // Asked notes that the node at addr is sent a query, so that Due does not name

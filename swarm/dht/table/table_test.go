@@ -379,6 +379,24 @@ func TestDue(t *testing.T) {
 	}
 }
 
+func TestLastHeard(t *testing.T) {
+	f := newFixture(never)
+	if f.LastHeard() != nil {
+		t.Error("somebody was heard in an empty table")
+	}
+	a, b := f.node(0), f.node(1)
+	f.reply(a)
+	f.now = f.now.Add(time.Second)
+	f.reply(b)
+	if n := f.LastHeard(); n.Addr != b.Addr {
+		t.Errorf("heard %v last", n.Addr)
+	}
+	f.Failed(b.Addr, f.now)
+	if n := f.LastHeard(); n.Addr != a.Addr {
+		t.Errorf("a suspect was heard last: %v", n.Addr)
+	}
+}
+
 func TestClosestIsExact(t *testing.T) {
 	f := newFixture(always)
 	rng := rand.New(rand.NewPCG(2, 0))
