@@ -170,10 +170,20 @@ func patience(d time.Duration) time.Duration {
 	return d
 }
 
-// limitMemory makes the collector work harder when the heap is larger than the
-// pieces, the garbage of one turnover of a quarter of them, and 128 MiB (guess)
-// for all the rest. GOMEMLIMIT goes before it.
+// collectAt is how many percent the heap may grow before it is collected. Nearly
+// all of it is pieces, which hold no pointers and cost nothing to look through.
+// Measured, 512 MiB read once with 256 MiB of RAM: peak 430 MB at Go's 100, 340 at
+// 40, 300 at 20, with the same processor time.
+const collectAt = 20
+
+// limitMemory keeps garbage small beside the pieces, and makes the collector work
+// harder when the heap is larger than they, the garbage of one turnover of a
+// quarter of them, and 128 MiB (guess) for all the rest. GOGC and GOMEMLIMIT go
+// before it.
 func limitMemory(ram int64) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(ram + ram/4 + 128<<20)
 	}
