@@ -43,7 +43,7 @@ func (n *addNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint
 
 // maxLine bounds a line that is not complete yet, in bytes. A magnet with a
 // hundred trackers has 8 KiB.
-const maxLine = 1 << 20
+const maxLine = 128 << 10
 
 // addHandle is an open descriptor of add.
 type addHandle struct {
@@ -52,6 +52,7 @@ type addHandle struct {
 	mu   sync.Mutex
 	rest []byte // guarded by mu; not taken yet
 	file bool   // guarded by mu; a .torrent file is being written
+	over bool   // guarded by mu; too much was written
 
 	judged int           // guarded by mu; bytes of rest that verdict is about
 	errno  syscall.Errno // guarded by mu; the verdict
@@ -73,7 +74,7 @@ func (h *addHandle) Write(_ context.Context, data []byte, _ int64) (uint32, sysc
 	if h.file {
 		limit = maxTorrentFile
 	}
-	if len(h.rest)+len(data) > limit {
+	if h.over = h.over || len(h.rest)+len(data) > limit && (h.file || !bytes.Contains(data, []byte{'\n'})); h.over {
 		h.rest = nil
 		return 0, syscall.EFBIG
 	}
@@ -104,7 +105,10 @@ func (h *addHandle) line(line []byte) syscall.Errno {
 	if text == "" {
 		return 0
 	}
-	_, _, err := h.m.lib.Add(text)
+	t, _, err := h.m.lib.Add(text)
+	if err == nil {
+		h.m.show(t)
+	}
 	return h.m.errno("add", err)
 }
 
@@ -113,6 +117,9 @@ func (h *addHandle) line(line []byte) syscall.Errno {
 func (h *addHandle) Flush(context.Context) syscall.Errno {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.over {
+		return syscall.EFBIG
+	}
 	if len(h.rest) == 0 {
 		return 0
 	}
@@ -124,7 +131,10 @@ func (h *addHandle) Flush(context.Context) syscall.Errno {
 	if h.judged == len(h.rest) {
 		return h.errno
 	}
-	_, _, err := h.m.lib.AddMetainfo(bytes.Clone(h.rest))
+	t, _, err := h.m.lib.AddMetainfo(bytes.Clone(h.rest))
+	if err == nil {
+		h.m.show(t)
+	}
 	h.judged, h.errno = len(h.rest), h.m.errno("add", err)
 	if h.errno == 0 {
 		h.rest, h.judged = nil, 0

@@ -77,11 +77,11 @@ func (f *folder) fillNode(a *fuse.Attr, n *fetch.Node) time.Duration {
 }
 
 // fillRoot sets the attributes of the torrent's folder. Its time moves when the
-// metadata arrives, by a fixed second, so that it is the same after a restart.
+// metadata arrives: it is a second early before, which it is again after a restart.
 func (f *folder) fillRoot(a *fuse.Attr) time.Duration {
-	at, valid := f.t.Added(), growingValid
-	if f.t.Root() != nil {
-		at, valid = at.Add(time.Second), longValid
+	at, valid := f.t.Added(), longValid
+	if f.t.Root() == nil {
+		at, valid = at.Add(-time.Second), growingValid
 	}
 	f.m.fill(a, fuse.S_IFDIR|0o555, at)
 	a.Ino = inodeNumber(f.t.ID(), "")

@@ -33,18 +33,19 @@ const (
 	pathMax    = 4096    // PATH_MAX of Linux
 )
 
-// ahead tells what follows the walk in the caller's own words.
+// ahead tells what follows the walk in the caller's own words. The command line
+// comes first, since it tells what is meant where system calls go step by step.
 func (p procs) ahead(tid uint32, walk []string) ahead {
 	if tid == 0 {
 		return unknown
 	}
-	if a := p.aheadInArguments(tid, walk); a != unknown {
-		return a
+	a := p.aheadInArguments(tid, walk)
+	if a == unknown {
+		a = p.aheadInSyscall(tid, walk)
 	}
-	a := p.aheadInSyscall(tid, walk)
 	if a == last && endsInScheme(walk[len(walk)-1]) {
-		// mkdir -p and os.makedirs make one directory after the other: nobody
-		// means a magnet that ends in "udp:".
+		// One directory after the other is made, by mkdir -p or os.makedirs:
+		// nobody means a magnet that ends in "udp:".
 		return more
 	}
 	return a
@@ -54,9 +55,13 @@ func (p procs) ahead(tid uint32, walk []string) ahead {
 // each other tell nothing.
 func (p procs) aheadInArguments(tid uint32, walk []string) ahead {
 	raw := readUpTo(p.file(tid, "cmdline"), maxCmdline)
+	args := strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00")
 	found := unknown
-	for arg := range bytes.SplitSeq(raw, []byte{0}) {
-		a := aheadIn(components(string(arg)), walk)
+	for i, arg := range args {
+		a := aheadIn(components(arg), walk)
+		if a == last && i+1 < len(args) && cutAfter(args[:i], args[i+1]) && p.command(tid) == "mkdir" {
+			a = more
+		}
 		if a == unknown {
 			continue
 		}
@@ -68,9 +73,20 @@ func (p procs) aheadInArguments(tid uint32, walk []string) ahead {
 	return found
 }
 
+// cutAfter tells whether two arguments may be halves of one: mkdir -p puts a NUL in
+// the place of each slash of its argument in turn, and makes what is left of it.
+func cutAfter(before []string, next string) bool {
+	parents := slices.ContainsFunc(before, func(arg string) bool {
+		short := strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--")
+		return short && strings.Contains(arg, "p") || strings.HasPrefix(arg, "--p")
+	})
+	return parents && !strings.HasPrefix(next, "-") && !slices.ContainsFunc(components(next), isMagnetStart)
+}
+
 // aheadInSyscall finds the walk in the path argument of the system call that the
 // thread sleeps in: the first argument (mkdir, stat) or the second (mkdirat,
-// newfstatat, openat).
+// newfstatat, openat). A path that is relative to a directory in the middle of the
+// walk holds only its end.
 func (p procs) aheadInSyscall(tid uint32, walk []string) ahead {
 	_, args := p.syscall(tid)
 	if len(args) < 2 {
@@ -89,11 +105,14 @@ func (p procs) aheadInSyscall(tid uint32, walk []string) ahead {
 			paths = append(paths, components(string(buf[:end])))
 		}
 	}
-	for _, match := range []func(path, walk []string) ahead{aheadIn, aheadAtTail} {
-		for _, path := range paths {
-			if a := match(path, walk); a != unknown {
-				return a
-			}
+	for _, path := range paths {
+		if a := aheadIn(path, walk); a != unknown {
+			return a
+		}
+	}
+	for _, path := range paths {
+		if a := aheadAtTail(path, walk); a != unknown {
+			return a
 		}
 	}
 	return unknown
@@ -128,7 +147,12 @@ func (p procs) makesDirectory(tid uint32) bool {
 	if nr, _ := p.syscall(tid); nr >= 0 {
 		return nr == unix.SYS_MKDIRAT || slices.Contains(mkdirSyscalls, nr)
 	}
-	return strings.TrimSpace(string(readUpTo(p.file(tid, "comm"), 64))) == "mkdir"
+	return p.command(tid) == "mkdir"
+}
+
+// command is the name of the caller's program.
+func (p procs) command(tid uint32) string {
+	return strings.TrimSpace(string(readUpTo(p.file(tid, "comm"), 64)))
 }
 
 // readUpTo returns at most n bytes of a file, nothing if it cannot be read.

@@ -1,6 +1,7 @@
 package fs_test
 
 import (
+	"sync"
 	"time"
 
 	"magnetfs/fetch/fetchtest"
@@ -42,18 +43,19 @@ var catalogue = map[string]item{
 
 func from(first int) func(int) bool { return func(piece int) bool { return piece >= first } }
 
-// made caches what make returns: torrents are immutable.
-var made = map[string]*swarmtest.Torrent{}
+// made keeps what torrent made: torrents are immutable.
+var made sync.Map
 
 func torrent(name string) *swarmtest.Torrent {
-	if made[name] == nil {
-		t, err := swarmtest.NewTorrent(catalogue[name].spec)
-		if err != nil {
-			panic(err)
-		}
-		made[name] = t
+	if t, ok := made.Load(name); ok {
+		return t.(*swarmtest.Torrent)
 	}
-	return made[name]
+	t, err := swarmtest.NewTorrent(catalogue[name].spec)
+	if err != nil {
+		panic(err)
+	}
+	made.Store(name, t)
+	return t
 }
 
 // hashOf is the info-hash of a torrent of the catalogue, in hex.

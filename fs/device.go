@@ -106,7 +106,7 @@ func helperError(helper, said string, err error) error {
 	case strings.Contains(said, "allow_other"):
 		advice = ": put a line user_allow_other into /etc/fuse.conf"
 	case strings.Contains(said, fuseDevice):
-		advice = ": you need the right to read and write " + fuseDevice
+		advice = ": you need the right to read and write it (on most systems its mode is 0666)"
 	case strings.Contains(said, "not permitted"):
 		advice = ": is " + helper + " set-uid root? In a container, --cap-add SYS_ADMIN is needed"
 	}

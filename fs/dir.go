@@ -72,7 +72,7 @@ func (d *dirNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 		c = d.f.child(tree, name)
 	}
 	if c == nil {
-		if d.continues() {
+		if continues(d.spelling, name) {
 			return d.m.walk(ctx, &d.Inode, joinWalk(d.spelling, name), out)
 		}
 		return nil, syscall.ENOENT
@@ -96,15 +96,10 @@ func (d *dirNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 	}
 }
 
-// continues tells whether this view was typed as a magnet that more components
-// may follow, as when mkdir -p makes one directory after the other.
-func (d *dirNode) continues() bool {
-	return d.spelling != "" && isMagnetStart(d.spelling) && mayContinue(d.spelling)
-}
-
-// Mkdir implements fusefs.NodeMkdirer: see continues.
+// Mkdir implements fusefs.NodeMkdirer: nothing can be made in a torrent, but a name
+// can be the rest of a magnet.
 func (d *dirNode) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	if d.continues() {
+	if continues(d.spelling, name) {
 		return d.m.add(ctx, &d.Inode, joinWalk(d.spelling, name), out)
 	}
 	return nil, syscall.EROFS
@@ -118,7 +113,7 @@ func (d *dirNode) Unlink(_ context.Context, name string) syscall.Errno {
 
 // Rmdir implements fusefs.NodeRmdirer: a folder with nothing visible in it goes.
 func (d *dirNode) Rmdir(_ context.Context, name string) syscall.Errno {
-	if d.continues() {
+	if continues(d.spelling, name) {
 		if t := d.m.lib.Lookup(joinWalk(d.spelling, name)); t != nil {
 			return d.m.errno("rmdir", d.m.lib.Remove(t))
 		}

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -45,14 +46,11 @@ func (n *fileNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uin
 	if err != nil {
 		return nil, 0, n.m.errno("open "+n.n.Path, err)
 	}
-	h := &handle{m: n.m, r: r, name: n.n.Path, size: n.n.Size}
 	mode := uint32(fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH)
 	if n.m.direct && !n.f.t.Complete(n.n) {
 		mode |= fuse.FOPEN_DIRECT_IO
-	} else {
-		h.cached = true
 	}
-	return h, mode, 0
+	return &handle{m: n.m, r: r, name: n.n.Path, size: n.n.Size}, mode, 0
 }
 
 // handle is an open file.
@@ -61,39 +59,41 @@ type handle struct {
 	r    *fetch.Reader
 	name string
 	size int64
-	// cached: the page cache is between the program and us.
-	cached bool
 
-	mu     sync.Mutex
-	failed failure // guarded by mu
-	broken broken  // guarded by mu
+	mu      sync.Mutex
+	broken  broken  // guarded by mu
+	skipped skipped // guarded by mu
 }
 
 // broken is a read that a signal ended.
 type broken struct {
-	tid uint32
-	off int64
-	at  time.Time
+	tid  uint32
+	off  int64
+	at   time.Time
+	left int // echoes
 }
 
-// echoWithin is how soon a thread comes back for what a signal broke off, if it
-// does without having looked at the signal. The kernel cuts a large read(2) into
-// requests; broken off after the first it returns what it has, as a success, and
-// Python goes on reading before it runs its handler of Ctrl-C. The second EINTR
-// reaches it.
-const echoWithin = 100 * time.Millisecond
+// How often and how soon a thread comes back for what a signal broke off, if it
+// does without having looked at the signal.
+//
+// The kernel cuts a large read(2) into requests; broken off after the first it
+// returns what it has, as a success, and Python goes on reading before it runs its
+// handler of Ctrl-C: the next EINTR reaches it. A page fault is tried three times
+// before it is an error.
+const (
+	echoWithin = 100 * time.Millisecond
+	echoes     = 3
+)
 
-// failure is a read that failed, for retryQuiet.
-type failure struct {
+// skipped is a read-ahead that was not answered.
+type skipped struct {
 	off, end int64 // bytes
-	errno    syscall.Errno
-	until    time.Time
+	at       time.Time
 }
 
-// retryQuiet is how long a failed range answers with the same error. The page
-// cache asks for a range that failed again, page by page, before the program
-// learns of it; none of these may wait anew.
-const retryQuiet = 2 * time.Second
+// insists is how soon a read for the page cache is taken for the kernel's second
+// try at what was skipped.
+const insists = time.Second
 
 var (
 	_ fusefs.FileReader   = (*handle)(nil)
@@ -107,21 +107,21 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	if off >= h.size {
 		return fuse.ReadResultData(nil), 0
 	}
-	if h.echo(callerOf(ctx), off) {
+	req := h.m.begin(ctx)
+	defer req.end()
+	if h.echo(req.tid, off) {
 		return nil, syscall.EINTR
 	}
-	if h.cached {
-		if errno := h.again(off); errno != 0 {
-			return nil, errno
-		}
-	}
 	want := min(int64(len(dest)), h.size-off)
-	req := h.m.begin(ctx)
+	if req.page && h.skip(off, off+want) {
+		return nil, syscall.EIO
+	}
 	parts, err := h.r.Read(req, off, int(want))
-	req.end()
 	if err != nil {
 		errno := h.m.errno("read "+h.name, err)
-		h.remember(callerOf(ctx), off, off+want, errno)
+		if errno == syscall.EINTR {
+			h.breakOff(req.tid, off)
+		}
 		return nil, errno
 	}
 	res := pieces{parts: parts}
@@ -132,39 +132,42 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	return &res, 0
 }
 
-// remember keeps what echo and again need to know of a read that failed.
-func (h *handle) remember(tid uint32, off, end int64, errno syscall.Errno) {
+// breakOff notes that a signal ended a thread's read.
+func (h *handle) breakOff(tid uint32, off int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if errno == syscall.EINTR {
-		h.broken = broken{tid: tid, off: off, at: time.Now()}
-	} else if h.cached {
-		h.failed = failure{off: off, end: end, errno: errno, until: time.Now().Add(retryQuiet)}
-	}
+	h.broken = broken{tid: tid, off: off, at: time.Now(), left: echoes}
 }
 
-// echo tells whether a thread asks again for what a signal broke off a moment ago:
-// once.
+// echo tells whether a thread is back for what a signal broke off a moment ago.
 func (h *handle) echo(tid uint32, off int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	b := h.broken
-	if b.tid == 0 || b.tid != tid || b.off != off {
+	b := &h.broken
+	if b.left == 0 || b.tid != tid || b.off != off || time.Since(b.at) > echoWithin {
 		return false
 	}
-	h.broken = broken{}
-	return time.Since(b.at) < echoWithin
+	b.left--
+	return true
 }
 
-// again returns the error of a range that failed a moment ago.
-func (h *handle) again(off int64) syscall.Errno {
+// skip tells whether a read for the page cache should fail at once. A page that a
+// program needs is asked for with 128 KiB around it, and would wait for the
+// farthest of them, locked, deaf to signals, in one of the slots for read-ahead.
+// When that fails the kernel asks for the page alone, and that read waits. No
+// program sees the error.
+func (h *handle) skip(off, end int64) bool {
+	if end-off <= int64(os.Getpagesize()) || h.r.Has(off, int(end-off)) {
+		return false
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.failed
-	if f.errno != 0 && off >= f.off && off < f.end && time.Now().Before(f.until) {
-		return f.errno
+	s, now := &h.skipped, time.Now()
+	if off >= s.off && end <= s.end && now.Sub(s.at) < insists {
+		return false // a page of several KiB, asked for alone
 	}
-	return 0
+	*s = skipped{off, end, now}
+	return true
 }
 
 // Fsync implements fusefs.FileFsyncer: there is nothing to write.

@@ -109,6 +109,16 @@ func (f *folder) hide(n *fetch.Node) {
 	f.hidden[n] = true
 }
 
+// show makes everything that was removed from a torrent visible again, because the
+// torrent was added again.
+func (m *mount) show(t *fetch.Torrent) {
+	if f := m.folder(t); f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		clear(f.hidden)
+	}
+}
+
 // visible returns those children of a folder that were not removed.
 func (f *folder) visible(n *fetch.Node) []*fetch.Node {
 	f.mu.Lock()

@@ -98,9 +98,10 @@ type mount struct {
 	watchers  sync.WaitGroup
 	changes   *changeQueue
 
-	folders folders
-	uploads uploads
-	aliases aliases
+	folders   folders
+	uploads   uploads
+	aliases   aliases
+	pageReads pageReads
 }
 
 // Mount mounts the library's torrents and serves them until Unmount, or until the
@@ -141,7 +142,8 @@ func Mount(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("fs: copying the descriptor of /dev/fuse: %w", err)
 	}
 	// go-fuse takes a descriptor that is mounted already by this name.
-	server, err := fuse.NewServer(fusefs.NewNodeFS(m.root, opts), fmt.Sprintf("/dev/fd/%d", device), &opts.MountOptions)
+	raw := &rawFS{RawFileSystem: fusefs.NewNodeFS(m.root, opts), pageReads: &m.pageReads}
+	server, err := fuse.NewServer(raw, fmt.Sprintf("/dev/fd/%d", device), &opts.MountOptions)
 	if err != nil {
 		_ = detach(target)
 		unix.Close(m.device)
@@ -160,6 +162,7 @@ func (m *mount) options() *fusefs.Options {
 	quiet := log.New(logWriter{m.log}, "", 0)
 	return &fusefs.Options{
 		NullPermissions: true,
+		RootStableAttr:  &fusefs.StableAttr{Ino: fuse.FUSE_ROOT_ID},
 		Logger:          quiet,
 		MountOptions: fuse.MountOptions{
 			AllowOther:        m.cfg.AllowOther,
@@ -221,8 +224,13 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 func (s *Server) Wait() { <-s.done }
 
 // Unmount fails every blocked read, then unmounts. Programs that keep files open
-// are given 5 s; then the mount is detached from under them, which leaves them
-// with errors and the folder free. Calling it again returns the first result.
+// are given 5 s; then the mount is detached from under them: the folder is free,
+// and they see errors as soon as the process ends. Calling it again returns the
+// first result.
+//
+// Wait may not return after it: a detached mount, or a copy of it in the mount
+// namespace of a container, keeps the connection as long as this process lives if
+// there is no right to abort it.
 func (s *Server) Unmount() error {
 	s.unmountOnce.Do(func() { s.unmountErr = s.unmount() })
 	return s.unmountErr
@@ -230,34 +238,33 @@ func (s *Server) Unmount() error {
 
 func (s *Server) unmount() error {
 	m := s.m
+	abort := connectionOf(s.target)
 	m.close()
-	deadline := time.Now().Add(unmountPatience)
-	for {
+	for deadline := time.Now().Add(unmountPatience); ; {
 		m.lib.FailReads(errUnmounting)
 		err := unmount(s.target)
 		if err == nil || s.ended(0) {
-			<-s.done
-			return nil
+			break
 		}
 		if !errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("fs: unmounting %s: %w", s.target, err)
 		}
 		if time.Now().After(deadline) {
+			m.log.Warn("detaching a mount that is in use", "target", s.target)
+			if err := detach(s.target); err != nil {
+				return fmt.Errorf("fs: detaching %s: %w", s.target, err)
+			}
 			break
 		}
-		if s.ended(100 * time.Millisecond) {
-			return nil
-		}
+		s.ended(100 * time.Millisecond)
 	}
-	m.log.Warn("detaching a mount that is in use", "target", s.target)
-	abort := connectionOf(s.target)
-	if err := detach(s.target); err != nil {
-		return fmt.Errorf("fs: detaching %s: %w", s.target, err)
+	if s.ended(time.Second) {
+		return nil
 	}
 	abort()
-	m.lib.FailReads(errUnmounting)
-	// Without the right to abort, the connection lives as long as the process.
-	s.ended(time.Second)
+	if !s.ended(time.Second) {
+		m.log.Info("somebody still holds the mount; it ends with this process", "target", s.target)
+	}
 	return nil
 }
 

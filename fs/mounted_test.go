@@ -95,7 +95,7 @@ func startServer(t *testing.T, cfg serveConfig, env ...string) *mounted {
 func (m *mounted) end() {
 	m.once.Do(func() {
 		m.in.Close()
-		killer := time.AfterFunc(20*time.Second, func() { _ = m.cmd.Process.Kill() })
+		killer := time.AfterFunc(20*time.Second, func() { _ = m.cmd.Process.Signal(unix.SIGQUIT) })
 		err := m.cmd.Wait()
 		var exit *exec.ExitError
 		if !killer.Stop() {
@@ -147,7 +147,8 @@ func isMounted(t *testing.T, dir string) bool {
 // task prepares a child process of this binary.
 func task(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), taskEnv+"="+name)
+	// The race detector would let each program sleep a second at its end.
+	cmd.Env = append(os.Environ(), taskEnv+"="+name, "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 

@@ -32,6 +32,7 @@ type request struct {
 	m      *mount
 	parent context.Context // ends on INTERRUPT
 	tid    uint32          // of the calling thread, 0 if unknown
+	page   bool            // a read for the page cache, see rawFS
 
 	once sync.Once
 	done chan struct{}
@@ -45,7 +46,7 @@ type request struct {
 
 // begin wraps the context of a call. end must follow.
 func (m *mount) begin(ctx context.Context) *request {
-	r := &request{m: m, parent: ctx}
+	r := &request{m: m, parent: ctx, page: m.pageReads.has(ctx.Done())}
 	if c, ok := fuse.FromContext(ctx); ok {
 		r.tid = c.Pid // the kernel sends the id of the thread
 	}
@@ -118,7 +119,7 @@ func (r *request) watch() {
 		case <-interrupt:
 			interrupt = nil // closed for good
 			every = pollInterrupted
-			if !known {
+			if !known && !r.page {
 				r.cancel(context.Canceled)
 				return
 			}
@@ -128,7 +129,7 @@ func (r *request) watch() {
 			r.cancel(errUnmounting)
 			return
 		}
-		if now := r.m.procs.state(r.tid); known && (now.interrupted() || now.toldToEnd(first)) {
+		if now := r.m.procs.state(r.tid); known && (now.interrupted(r.page) || now.toldToEnd(first)) {
 			r.cancel(context.Canceled)
 			return
 		}

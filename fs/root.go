@@ -92,6 +92,7 @@ func (m *mount) add(ctx context.Context, parent *fusefs.Inode, text string, out 
 		return nil, m.errno("mkdir", err)
 	}
 	m.aliases.add(text)
+	m.show(t)
 	return m.folderInode(ctx, parent, t, text, out)
 }
 

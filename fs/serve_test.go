@@ -16,14 +16,13 @@ import (
 
 // serveConfig is the argument of the serving process.
 type serveConfig struct {
-	Target    string
-	State     string
-	RAM       int64         // bytes
-	NoPeers   time.Duration // patience of reads, see fetch.Config
-	NoBlocks  time.Duration
-	Create    bool
-	Torrents  []string // added before the mount
-	AbortDump bool
+	Target   string
+	State    string
+	RAM      int64         // bytes
+	NoPeers  time.Duration // patience of reads, see fetch.Config
+	NoBlocks time.Duration
+	Create   bool
+	Torrents []string // added before the mount
 }
 
 // serve mounts and obeys: each line of standard input is a command, each answer is
@@ -47,9 +46,13 @@ func serve(args []string) int {
 	}
 	defer closeLib()
 	for _, name := range cfg.Torrents {
-		if _, _, err := lib.Add(magnetOf(name)); err != nil {
+		t, _, err := lib.Add(magnetOf(name))
+		if err != nil {
 			fmt.Println(err)
 			return 2
+		}
+		if catalogue[name].script.Info == 0 {
+			<-t.Ready()
 		}
 	}
 	s, err := fs.Mount(fs.Config{Library: lib, Target: cfg.Target, Create: cfg.Create, Log: log,
@@ -64,6 +67,12 @@ func serve(args []string) int {
 		switch in.Text() {
 		case "goroutines":
 			fmt.Println(runtime.NumGoroutine())
+		case "descriptors":
+			all, err := os.ReadDir("/proc/self/fd")
+			fmt.Println(len(all), err)
+		case "release":
+			engine.Release(hashOf("stall"))
+			fmt.Println("released")
 		case "gone":
 			s.Wait()
 			fmt.Println("gone")
@@ -71,7 +80,6 @@ func serve(args []string) int {
 		case "unmount":
 			start := time.Now()
 			err := s.Unmount()
-			s.Wait()
 			fmt.Println(time.Since(start).Milliseconds(), err)
 			return 0
 		}

@@ -40,14 +40,20 @@ type threadState struct {
 }
 
 // interrupted tells whether a signal waits for the thread that ends its program
-// or that the program catches.
-func (t threadState) interrupted() bool {
+// or that the program catches. In a read for the page cache a caught signal counts
+// only if it asks the program to end: no handler can run before the page is there,
+// and a program with a timer does not deserve a SIGBUS.
+func (t threadState) interrupted(page bool) bool {
 	if t.gone {
 		return true
 	}
+	passed := housekeeping & t.caught
+	if page {
+		passed = t.caught &^ enders
+	}
 	kill := signalSet(unix.SIGKILL)
 	pending := t.own | t.shared
-	return pending&kill != 0 || pending&^t.blocked&^t.ignored&^(housekeeping&t.caught) != 0
+	return pending&kill != 0 || pending&^t.blocked&^t.ignored&^passed != 0
 }
 
 // toldToEnd tells whether the program has given up a handler of a signal that asks

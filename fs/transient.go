@@ -28,12 +28,16 @@ func (m *mount) walk(ctx context.Context, parent *fusefs.Inode, text string, out
 	if t := m.lib.Lookup(text); t != nil {
 		return m.folderInode(ctx, parent, t, text, out)
 	}
-	a := m.procs.ahead(callerOf(ctx), components(text))
-	if a == unknown {
+	tid := callerOf(ctx)
+	a := m.procs.ahead(tid, components(text))
+	switch {
+	case a == unknown && m.aliases.begins(text):
+		a = more
+	case a == unknown:
 		a = guess(text)
-		if m.aliases.begins(text) {
-			a = more
-		}
+	case a == last && !hasTopic(text) && mayContinue(text) && !m.procs.makesDirectory(tid):
+		// Not a torrent yet; whoever looks will make the next directory in it.
+		a = more
 	}
 	if a == last {
 		// ENOENT is the truth for ls, and brings mkdir to its point.

@@ -25,7 +25,7 @@ const (
 	maxUploads     = 4096
 	// uploadStays is how long a closed upload can still be found by its name:
 	// rsync and download managers rename a temporary file when it is complete.
-	uploadStays = 5 * time.Second
+	uploadStays = 2 * time.Second
 )
 
 // isTorrentFile tells whether a file of this name may be made: x.torrent, or a
@@ -47,7 +47,7 @@ type upload struct {
 	judged   bool          // guarded by mu; verdict is about all that was written
 	verdict  syscall.Errno // guarded by mu
 	open     int           // guarded by mu; handles
-	closedAt time.Time     // guarded by mu; when the last handle was closed
+	closedAt time.Time     // guarded by mu; of the first close after the last write
 }
 
 // uploads are those that can be found.
@@ -140,7 +140,7 @@ func (u *upload) write(data []byte, off int64) syscall.Errno {
 		return syscall.ENOSPC
 	}
 	copy(u.data[off:], data)
-	u.judged = false
+	u.judged, u.closedAt = false, time.Time{}
 	return 0
 }
 
@@ -191,6 +191,10 @@ func (u *upload) judge() syscall.Errno {
 		defer u.mu.Unlock()
 		return u.verdict
 	}
+	if len(u.data) == 0 {
+		defer u.mu.Unlock()
+		return syscall.EINVAL // nothing is written yet, or nothing ever
+	}
 	data, name := bytes.Clone(u.data), u.name // a descriptor may still write
 	u.mu.Unlock()
 
@@ -198,6 +202,7 @@ func (u *upload) judge() syscall.Errno {
 	verdict := u.m.errno("adding "+name, err)
 	if err == nil {
 		u.m.log.Info("added a torrent file", "file", name, "torrent", t.Name(), "new", created)
+		u.m.show(t)
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -341,7 +346,9 @@ func (h *uploadHandle) Release(context.Context) syscall.Errno {
 	h.u.mu.Lock()
 	defer h.u.mu.Unlock()
 	h.u.open--
-	h.u.closedAt = time.Now()
+	if h.u.closedAt.IsZero() {
+		h.u.closedAt = time.Now()
+	}
 	if h.u.open == 0 {
 		h.u.drop()
 	}

@@ -1,6 +1,9 @@
 package fs
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A verbatim magnet such as
 //
@@ -67,10 +70,40 @@ func openURL(text string) (rest string, ok bool) {
 }
 
 // mayContinue tells whether more components can sensibly follow a text that was
-// typed as a whole: its last parameter is a URL that has no "announce" yet.
+// typed as a whole: it ends in a scheme, or in a URL without an "announce".
 func mayContinue(text string) bool {
+	if endsInScheme(text) {
+		return true
+	}
 	rest, ok := openURL(text)
 	return ok && !strings.Contains(strings.ToLower(rest), "announce") && !strings.Contains(rest, "?")
+}
+
+// continues tells whether a name is the next component of a magnet that was typed
+// as a whole before: where mkdir -p makes one directory after the other, or where
+// the name of a torrent has a slash in it.
+func continues(text, name string) bool {
+	return isMagnetStart(text) && (mayContinue(text) || hasParameter(name))
+}
+
+// hasParameter tells whether a component brings another parameter of a magnet.
+func hasParameter(name string) bool {
+	for part := range strings.SplitSeq(name, "&") {
+		key, _, ok := strings.Cut(part, "=")
+		if ok && len(part) < len(name) && slices.Contains(parameters, strings.ToLower(key)) {
+			return true
+		}
+	}
+	return false
+}
+
+// parameters are the keys that magnets have.
+var parameters = []string{"xt", "dn", "tr", "ws", "as", "xs", "x.pe", "so", "xl", "kt", "mt"}
+
+// hasTopic tells whether the info-hash has come by already.
+func hasTopic(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(text, "xt=") || strings.Contains(text, "xt.1=")
 }
 
 // ahead says what follows a component of a walk.
