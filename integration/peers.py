@@ -11,7 +11,7 @@ Requests:
                   that has no dead IDs in its tables: with those, transmission needs minutes for its first announce.
   {"op":"nodes","id":"s","nodes":[["host",port],…]}      tells its DHT about these
   {"op":"seed","id":"s","torrent":"x.torrent","save":"dir"}
-  {"op":"leech","id":"s","torrent":"x.torrent","save":"dir","peer":["host",port]}    peer may be left out
+  {"op":"leech","id":"s","magnet":"magnet:?…","save":"dir","peer":["host",port]}     peer may be left out
   {"op":"wait","id":"s","hash":"hex","timeout":30}        until the leecher is complete
   {"op":"remove","id":"s","hash":"hex"}
   {"op":"announce","id":"s"}                              announces all its torrents in the DHT
@@ -59,12 +59,16 @@ class Farm:
             self.sessions[r['id']].add_dht_node((host, port))
 
     def _add(self, r, flags):
-        p = self.lt.add_torrent_params()
-        p.ti = self.lt.torrent_info(r['torrent'])
+        if 'magnet' in r:
+            p = self.lt.parse_magnet_uri(r['magnet'])
+            key = str(p.info_hashes.v1)
+        else:
+            p = self.lt.add_torrent_params()
+            p.ti = self.lt.torrent_info(r['torrent'])
+            key = str(p.ti.info_hashes().v1)
         p.save_path = r['save']
         p.flags = flags
-        h = self.sessions[r['id']].add_torrent(p)
-        self.handles[r['id'], str(p.ti.info_hashes().v1)] = h
+        self.handles[r['id'], key] = h = self.sessions[r['id']].add_torrent(p)
         return h
 
     def seed(self, r):

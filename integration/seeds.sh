@@ -69,7 +69,7 @@ aria2_up() {
 		--file-allocation=none --bt-max-peers=0 --enable-rpc --rpc-listen-port=6800 >"$tmp/log/aria2" 2>&1 &
 }
 
-aria2_seed() { in_peers "$python" "$here/aria2.py" seed "$(torrent_of "$1")"; }
+aria2_seed() { in_peers "$python" "$here/aria2.py" "$(torrent_of "$1")" "$tmp/data"; }
 
 # announced NAME IP…: waits until the DHT names these hosts as peers of the torrent.
 announced() {

@@ -159,6 +159,7 @@ ordinary_user() {
 	install -d -o 65534 -g 65534 "$tmp/user"
 	as_user timeout 20 "$magnetfs" mount "$tmp/user/t" --no-lpd --dht-bootstrap "$(dht_addrs 3)"
 	as_user mkdir "$tmp/user/t/$(hash_of user.bin)"
+	as_user timeout 12 ls "$tmp/user/t/$(hash_of user.bin)" # waits for the metadata
 	as_user timeout 20 cmp "$tmp/user/t/$(hash_of user.bin)/user.bin" "$tmp/data/user.bin"
 	same "$(as_user stat -c '%u %a' "$tmp/user/t/user.bin/user.bin")" "65534 444"
 	as_user timeout 20 "$magnetfs" umount "$tmp/user/t"
@@ -167,32 +168,32 @@ ordinary_user() {
 
 # Root cannot look into a user's mount, so it cannot ask for the process; it unmounts all the same.
 root_unmounts_a_users_mount() {
-	as_user timeout 20 "$magnetfs" mount "$tmp/user/t" --no-lpd --no-dht
-	timeout 20 "$magnetfs" umount "$tmp/user/t"
-	free "$tmp/user/t"
+	as_user timeout 20 "$magnetfs" mount "$tmp/user/by-root" --no-lpd --no-dht
+	timeout 20 "$magnetfs" umount "$tmp/user/by-root"
+	free "$tmp/user/by-root"
 }
 
 allow_other_is_checked() {
-	exits 3 as_user "$magnetfs" mount "$tmp/user/t" --no-dht --no-lpd --allow-other
+	exits 3 as_user "$magnetfs" mount "$tmp/user/other" --no-dht --no-lpd --allow-other
 	contains "$said" "user_allow_other"
 	echo user_allow_other >"$tmp/fuse.conf"
 	said=$(unshare -m bash -c 'mount --bind "$1/fuse.conf" /etc/fuse.conf && shift && exec "$@"' - "$tmp" \
 		setpriv --reuid 65534 --regid 65534 --clear-groups -- env XDG_STATE_HOME="$tmp/user/state" HOME="$tmp/user" bash -c '
 		"$0" mount "$1" --no-dht --no-lpd --allow-other && grep -q "$1.*allow_other" /proc/mounts && "$0" umount "$1"
-	' "$magnetfs" "$tmp/user/t" 2>&1) || fail "with user_allow_other: $said"
+	' "$magnetfs" "$tmp/user/other" 2>&1) || fail "with user_allow_other: $said"
 }
 
 no_fusermount() {
 	said=$(unshare -m bash -c 'mount --bind /dev/null "$(readlink -f "$(command -v fusermount3)")" && exec "$@"' - \
 		setpriv --reuid 65534 --regid 65534 --clear-groups -- env XDG_STATE_HOME="$tmp/user/state" HOME="$tmp/user" \
-		"$magnetfs" mount "$tmp/user/t" --no-dht --no-lpd 2>&1) && fail "mounted without fusermount3: $said"
+		"$magnetfs" mount "$tmp/user/none" --no-dht --no-lpd 2>&1) && fail "mounted without fusermount3: $said"
 	contains "$said" "apt install fuse3"
 }
 
 no_right_to_fuse() {
 	said=$(unshare -m bash -c 'mknod -m 600 "$1/closed" c 10 229 && mount --bind "$1/closed" /dev/fuse && shift && exec "$@"' - "$tmp" \
 		setpriv --reuid 65534 --regid 65534 --clear-groups -- env XDG_STATE_HOME="$tmp/user/state" HOME="$tmp/user" \
-		"$magnetfs" mount "$tmp/user/t" --no-dht --no-lpd 2>&1) && fail "mounted without the right to: $said"
+		"$magnetfs" mount "$tmp/user/closed" --no-dht --no-lpd 2>&1) && fail "mounted without the right to: $said"
 	contains "$said" "/dev/fuse"
 }
 
@@ -208,10 +209,12 @@ restart_keeps_torrents() {
 
 nothing_left() {
 	local name
-	for name in "$tmp"/mnt/*; do
-		if mounted "$name"; then umount_fs "$(basename "$name")"; fi
+	for name in "$tmp"/mnt/* "$tmp"/user/*; do
+		if mounted "$name"; then timeout 25 "$magnetfs" umount "$name"; fi
 	done
-	same "$(grep fuse.magnetfs /proc/mounts || true)" ""
-	same "$(pgrep -ax magnetfs || true)" ""
+	same "$(grep " $tmp/.* fuse.magnetfs" /proc/mounts || true)" "" # of others the table may have a copy
+	soon 2 none_runs
 	same "$(grep -l -e '^panic' -e '^fatal error' -e '^goroutine [0-9]* \[' "$tmp"/state/*/magnetfs/*.log || true)" ""
 }
+
+none_runs() { [ -z "$(pgrep -x magnetfs)" ]; }

@@ -34,19 +34,19 @@ routers_by_name() {
 	umount_fs routers
 }
 
-# What was read is served to others.
+# What was read is served to others: to one that has only a magnet and our address,
 serves_libtorrent() {
 	add main shared.bin
 	equal main shared.bin
 	farm "{\"op\":\"remove\",\"id\":\"seed\",\"hash\":\"$(hash_of shared.bin)\"}"
 	mkdir -p "$tmp/leech"
 	farm "{\"op\":\"session\",\"id\":\"leech\",\"listen\":\"$leech_ip:6883\",\"dht\":false}"
-	farm "{\"op\":\"leech\",\"id\":\"leech\",\"torrent\":\"$(torrent_of shared.bin)\",\"save\":\"$tmp/leech\",\"peer\":[\"$self_ip\",7001]}"
+	farm "{\"op\":\"leech\",\"id\":\"leech\",\"magnet\":\"magnet:?xt=urn:btih:$(hash_of shared.bin)\",\"save\":\"$tmp/leech\",\"peer\":[\"$self_ip\",7001]}"
 	farm "{\"op\":\"wait\",\"id\":\"leech\",\"hash\":\"$(hash_of shared.bin)\",\"timeout\":30}"
 	cmp "$tmp/leech/shared.bin" "$tmp/data/shared.bin"
 }
 
-# aria2 has to find us by itself, from a magnet: our announce, our metadata, our pieces.
+# and to one that has to find us by our announce.
 serves_aria2() {
 	add main shared-two.bin
 	soon 10 test -e "$tmp/mnt/main/shared.bin"
@@ -54,7 +54,7 @@ serves_aria2() {
 	farm "{\"op\":\"remove\",\"id\":\"seed\",\"hash\":\"$(hash_of shared-two.bin)\"}"
 	announced shared-two.bin "$self_ip" || fail "we did not announce ourselves"
 	mkdir -p "$tmp/leech2"
-	in_peers "$python" "$here/aria2.py" fetch "magnet:?xt=urn:btih:$(hash_of shared-two.bin)" "$tmp/leech2"
+	in_peers "$python" "$here/aria2.py" "$(torrent_of shared-two.bin)" "$tmp/leech2"
 	soon 40 cmp "$tmp/leech2/shared.bin" "$tmp/data/shared.bin"
 }
 
