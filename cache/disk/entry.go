@@ -76,8 +76,11 @@ func (e *entry) settled() bool { return e.state == dirty || e.state == clean || 
 
 // rank puts a written piece where evictions look for it, unless it is pinned.
 func (d *Tier) rank(e *entry) {
+	if !e.settled() {
+		return // it may be in the queue
+	}
 	e.unlist()
-	if e.settled() && e.t.pins[e.piece] == 0 {
+	if e.t.pins[e.piece] == 0 {
 		d.lru.push(e)
 	}
 }
@@ -161,6 +164,9 @@ func (d *Tier) dequeue(e *entry) {
 	e.unlist()
 	d.queued -= int64(len(e.data))
 	e.t.queued--
+	if e.t.gone && e.t.queued == 0 {
+		d.kick(true) // its end waits for that
+	}
 	d.cond.Broadcast()
 }
 

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const piece = 64 << 10 // length of a piece in most tests
+const piece = 16 << 10 // length of a piece in most tests
 
 // payload is what a piece of a test's torrent holds.
 func payload(id ID, p int, size int64) []byte {

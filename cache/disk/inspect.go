@@ -4,9 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
-	"math/rand/v2"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,10 +14,10 @@ import (
 // probe finds out whether holes can be punched. That the disk is full or broken is
 // left to be found by the first write.
 func (d *Tier) probe() error {
-	name := "probe-" + strconv.FormatUint(rand.Uint64(), 36)
+	const name = "probe"
 	f, err := d.files.open(name, create)
 	if err != nil {
-		d.fail("probing", err)
+		d.fail(placing, err)
 		return nil
 	}
 	_, err = f.WriteAt(make([]byte, block), 0)
@@ -30,7 +29,7 @@ func (d *Tier) probe() error {
 		return errors.Join(ErrNoHoles, err)
 	}
 	if err != nil {
-		d.fail("probing", err)
+		d.fail(placing, err)
 	}
 	return nil
 }
@@ -132,8 +131,12 @@ func (t *Torrent) browse(m *mapFile) *browser {
 	}
 	names := t.lay.byName()
 	var there []int
-	err := t.d.files.walk(t.dataDir(), func(rel string, _ int64) {
-		if i, ok := names[rel]; ok {
+	err := t.d.files.walk(t.id.String(), func(rel string, _ int64) {
+		if name, ok := strings.CutPrefix(rel, "data/"); !ok {
+			if strings.HasPrefix(rel, ".map") { // left by a kill while a map was written
+				_ = t.d.files.remove(t.id.String()+"/"+rel, t.id.String())
+			}
+		} else if i, ok := names[name]; ok {
 			there = append(there, i)
 		}
 	})

@@ -2,8 +2,6 @@ package disk
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -120,10 +118,11 @@ func (d *Tier) removeDormant(id ID) {
 	d.leaving -= f.cost
 	d.cond.Broadcast()
 	if err != nil {
-		d.fail("removing a torrent", err)
+		d.fail(removing, err)
 		f.last = minuteOf(time.Now()) // others first
 		return
 	}
+	d.works(removing)
 	d.used -= f.cost
 	delete(d.folders, id)
 }
@@ -180,15 +179,18 @@ func (t *Torrent) commit() error {
 		}
 		t.mapOld = true
 	}
-	if err != nil {
-		d.fail("syncing", err)
+	switch {
+	case err != nil:
+		d.fail(syncing, err)
+	case len(batch) > 0:
+		d.works(syncing)
 	}
 	d.mu.Unlock()
 
 	err = t.writeMap(len(leavers) > 0)
 	if err != nil {
 		d.mu.Lock()
-		d.fail("writing a map", err)
+		d.fail(mapping, err)
 		t.mapOld = true
 		d.work()
 		d.mu.Unlock()
@@ -210,7 +212,7 @@ func (t *Torrent) syncFiles(touched map[int]bool) (map[int]stamp, error) {
 	stamps := make(map[int]stamp, len(touched))
 	for i := range touched {
 		s, err := t.syncFile(i, !all)
-		if errors.Is(err, fs.ErrNotExist) {
+		if isAbsent(err) {
 			continue // removed when it became empty, or by somebody
 		}
 		if err != nil {
@@ -237,148 +239,6 @@ func (t *Torrent) syncFile(i int, sync bool) (s stamp, err error) {
 	return f.stamp()
 }
 
-// errNoMap: the map could not be written, and was removed instead.
-var errNoMap = errors.New("map removed")
-
-// writeMap writes what is clean and suspect on the map, if that changed. If it
-// cannot, on a full disk, and space is to be freed, it removes the map: then what
-// remains is suspect after a crash, which costs time but no data.
-func (t *Torrent) writeMap(freeing bool) error {
-	d := t.d
-	d.mu.Lock()
-	if !t.mapOld && !freeing && !t.readOf && t.ended == staying {
-		d.mu.Unlock()
-		return nil
-	}
-	t.mapOld, t.readOf = false, false
-	d.mu.Unlock()
-
-	err := d.files.write(t.mapName(), t.chart().encode())
-	if err == nil {
-		d.mu.Lock()
-		d.works()
-		d.mu.Unlock()
-		return nil
-	}
-	if freeing {
-		if rmErr := d.files.remove(t.mapName(), t.id.String()); rmErr != nil {
-			return errors.Join(err, rmErr)
-		}
-		return fmt.Errorf("%w: %w", errNoMap, err)
-	}
-	return err
-}
-
-// chartStep is how many pieces are looked at without letting others have the mutex.
-const chartStep = 4096
-
-// chart makes the map of what is clean and suspect. What changes meanwhile is in
-// the next one: pieces leave only between two of them, by this goroutine's hand.
-func (t *Torrent) chart() *mapFile {
-	d := t.d
-	m := &mapFile{layout: t.lay.digest, pieces: t.lay.pieces}
-	for p := 0; p < len(t.entries); {
-		d.mu.Lock()
-		for end := min(p+chartStep, len(t.entries)); p < end; p++ {
-			e := t.entries[p]
-			if e == nil || e.state != clean && e.state != suspect {
-				continue
-			}
-			m.cost += e.cost
-			m.add(run{p, 1, e.state == suspect, e.minute})
-		}
-		d.mu.Unlock()
-	}
-	d.mu.Lock()
-	for _, i := range slices.Sorted(maps.Keys(t.stamps)) {
-		m.files = append(m.files, stampedEntry{i, t.stamps[i]})
-	}
-	d.mu.Unlock()
-	return m
-}
-
-// add appends a run, to the last one if they are alike.
-func (m *mapFile) add(r run) {
-	if n := len(m.runs); n > 0 {
-		if l := &m.runs[n-1]; l.first+l.n == r.first && l.suspect == r.suspect && l.minute == r.minute {
-			l.n += r.n
-			return
-		}
-	}
-	m.runs = append(m.runs, r)
-}
-
-// freeAll frees the space of pieces that are off the map.
-func (t *Torrent) freeAll(leavers []*entry) (err error) {
-	for _, e := range leavers {
-		if freeErr := t.free(e); freeErr != nil {
-			err = freeErr
-		}
-	}
-	t.d.mu.Lock()
-	defer t.d.mu.Unlock()
-	t.leaving = slices.DeleteFunc(t.leaving, func(e *entry) bool { return !e.stored })
-	if err != nil {
-		t.d.fail("freeing space", err)
-		t.d.work() // they are tried again
-	}
-	return err
-}
-
-// free punches the hole of one piece, or removes files of which it was the last.
-func (t *Torrent) free(e *entry) error {
-	d := t.d
-	d.mu.Lock()
-	empty := make(map[int]bool)
-	for _, s := range t.lay.segments(e.piece) {
-		if t.live[s.file] == 1 {
-			empty[s.file] = true
-			delete(t.stamps, s.file)
-		}
-	}
-	t.prune = len(empty) > 0 // the writer must not open what is about to be removed
-	d.mu.Unlock()
-
-	var err error
-	for _, s := range t.lay.segments(e.piece) {
-		if empty[s.file] {
-			err = errors.Join(err, d.files.remove(t.name(s.file), t.dataDir()))
-		} else {
-			err = errors.Join(err, t.punch(s))
-		}
-	}
-
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	t.prune = false
-	d.cond.Broadcast()
-	if err != nil {
-		return err
-	}
-	for _, s := range t.lay.segments(e.piece) {
-		if !empty[s.file] {
-			t.touched[s.file] = true // its stamp is old
-			t.mapOld = true
-			d.work()
-		}
-	}
-	d.leaving -= e.cost
-	d.unstore(e)
-	t.entries[e.piece] = nil
-	return nil
-}
-
-func (t *Torrent) punch(s segment) error {
-	f, err := t.d.files.open(t.name(s.file), change)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.punch(s.off, s.to-s.from), f.Close())
-}
-
 // finish makes a torrent dormant, or forgets it.
 func (t *Torrent) finish(how ending, err error) {
 	d := t.d
@@ -402,8 +262,9 @@ func (t *Torrent) finish(how ending, err error) {
 	clear(t.entries)
 	t.leaving, t.dirty = nil, nil
 	if how == purging && err != nil {
-		d.fail("removing a torrent", err)
+		d.fail(removing, err)
 	} else if how == purging {
+		d.works(removing)
 		d.used -= f.cost
 		delete(d.folders, t.id)
 	} else if f.cost == 0 {

@@ -102,7 +102,7 @@ func (d *Tier) read(e *entry, ld *load) {
 	case t.gone:
 		// The next one to open the torrent may have changed the files.
 		data, err = nil, ErrClosed
-	case err != nil && passing(err):
+	case err != nil && isOneOf(passing, err):
 		err = fmt.Errorf("disk: piece %d of %s: %w", e.piece, t.id, err)
 	case err != nil:
 		d.stats.errors++

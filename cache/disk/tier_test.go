@@ -88,25 +88,25 @@ func TestAfterKill(t *testing.T) {
 			h.Put(2, x.data(2))
 			waitFor(h, func() bool { return here(h) == "##+." })
 			return m.kill()
-		}, "???.", "+++."},
+		}, "???.", "###."},
 		{"no map yet", func(t *testing.T, x *torrent, h *Torrent, m *memFiles) *memFiles {
 			h.Put(3, x.data(3))
 			waitFor(h, func() bool { return here(h) == "...+" })
 			return m.kill()
-		}, "...?", "...+"},
+		}, "...?", "...#"},
 		{"changed by somebody", func(t *testing.T, x *torrent, h *Torrent, m *memFiles) *memFiles {
 			x.put(t, h, 0, 1)
 			f, _ := m.open(h.name(0), change)
 			m.ticks += 10 // a clock is coarse
 			_, _ = f.WriteAt([]byte{^x.data(1)[5]}, piece+5)
 			return m.kill()
-		}, "??..", "+..."},
+		}, "??..", "#..."},
 		{"cut by somebody", func(t *testing.T, x *torrent, h *Torrent, m *memFiles) *memFiles {
 			x.put(t, h, 0, 1)
 			f := m.files[h.name(0)]
-			f.now, f.data, f.mtime = f.now[:piece+block], f.data[:17], 5
+			f.now, f.data, f.mtime = f.now[:piece+block], f.data[:piece/block+1], 5
 			return m.kill()
-		}, "?...", "+..."},
+		}, "?...", "#..."},
 		{"removed by somebody", func(t *testing.T, x *torrent, h *Torrent, m *memFiles) *memFiles {
 			x.put(t, h, 0, 1)
 			_ = m.remove(h.name(0), "")
@@ -116,7 +116,7 @@ func TestAfterKill(t *testing.T) {
 			x.put(t, h, 0, 1)
 			m.files[h.mapName()].now[20]++
 			return m.kill()
-		}, "??..", "++.."},
+		}, "??..", "##.."},
 		{"of another layout", func(t *testing.T, x *torrent, h *Torrent, m *memFiles) *memFiles {
 			x.put(t, h, 0, 1)
 			x.l.Files[0].Path = []string{"renamed"}
@@ -145,6 +145,7 @@ func TestAfterKill(t *testing.T) {
 						t.Errorf("piece %d: %v", p, err)
 					}
 				}
+				_ = d.Flush()
 				wantHere(t, h, tt.then)
 				closeTier(t, d) // reports what is not reported yet
 				for p, c := range tt.want {
@@ -362,6 +363,8 @@ func TestQueueDropsTheOldest(t *testing.T) {
 				t.Errorf("piece %d was refused", p)
 			}
 		}
+		h.Pin(3)
+		h.Unpin(3) // stays in the queue
 		wantHere(t, h, "w..qq.")
 		x.check(t, h, 0)
 		x.check(t, h, 4)
@@ -631,4 +634,39 @@ func TestLocked(t *testing.T) {
 		t.Fatalf("after close: %v", err)
 	}
 	closeTier(t, d)
+}
+
+// TestLeftovers: what a kill in the middle of writing a map leaves is removed, and
+// folders that are not ours stay.
+func TestLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	x := single(t, 1, 2)
+	cfg := Config{Dir: dir, Bytes: plenty, FreeBytes: -1, FreePercent: -1}
+	d, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.put(t, x.open(t, d), 0)
+	closeTier(t, d)
+	left, foreign := dir+"/"+x.id.String()+"/.map123", dir+"/lost+found"
+	if err := errors.Join(os.WriteFile(left, []byte("x"), 0o600), os.Mkdir(foreign, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = Open(cfg); err != nil {
+		t.Fatal(err)
+	}
+	x.check(t, x.open(t, d), 0)
+	if err := d.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	closeTier(t, d)
+	if _, err := os.Stat(left); err == nil {
+		t.Error("the unfinished map is there")
+	}
+	if _, err := os.Stat(foreign); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(dir + "/" + x.id.String() + "/data/film.mkv"); err == nil {
+		t.Error("an empty file is there")
+	}
 }

@@ -1,9 +1,7 @@
 package disk
 
 import (
-	"errors"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -365,9 +363,4 @@ func (d *Tier) Clear() error {
 	d.evict(0, math.MaxInt64)
 	d.turn()
 	return err
-}
-
-// isFlaw tells errors that are due to one torrent's names from those of the disk.
-func isFlaw(err error) bool {
-	return slices.ContainsFunc(flaws, func(f error) bool { return errors.Is(err, f) })
 }

@@ -1,11 +1,6 @@
 package disk
 
-import (
-	"errors"
-	"slices"
-
-	"golang.org/x/sys/unix"
-)
+import "errors"
 
 // maxEvictions is how often the writer evicts for one piece, while others take the
 // space away that it frees.
@@ -78,9 +73,10 @@ func (d *Tier) place(e *entry) {
 			d.report(e)
 		}
 		e.doomed = true
-		d.fail("writing", err)
+		d.fail(placing, err)
 	default:
 		d.stats.written++
+		d.works(placing)
 	}
 	e.state, e.data = dirty, nil
 	if e.doomed { // or discarded while it was written
@@ -114,9 +110,10 @@ func (d *Tier) room(e *entry) bool {
 		spare, err := d.spare()
 		d.mu.Lock()
 		if err != nil {
-			d.fail("asking for free space", err)
+			d.fail(asking, err)
 			return false
 		}
+		d.works(asking)
 		if e.doomed || d.off.now() {
 			return false
 		}
@@ -145,8 +142,8 @@ func (d *Tier) room(e *entry) bool {
 }
 
 // slack is how much more than needed may be evicted, so that the map is not written
-// for every piece.
-func (d *Tier) slack() int64 { return min(d.cfg.Bytes/64, syncBytes) }
+// for every piece; mu is held.
+func (d *Tier) slack() int64 { return min(d.used/32, syncBytes) }
 
 // spare is how many bytes more the file system lets us take; negative if others
 // went below the floor.
@@ -201,11 +198,4 @@ func (t *Torrent) readPiece(piece int) ([]byte, error) {
 		}
 	}
 	return data, nil
-}
-
-// passing tells errors that say nothing about the piece that was to be read.
-func passing(err error) bool {
-	return slices.ContainsFunc([]error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EINTR, unix.EAGAIN}, func(p error) bool {
-		return errors.Is(err, p)
-	})
 }
