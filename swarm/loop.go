@@ -134,7 +134,8 @@ type loop struct {
 	lastBlock  time.Time
 	nextTick   time.Time
 	nextLate   time.Time
-	neighbours []*remote        // of our network, not seeds, that announced pieces; as of the last applyWants
+	neighbours []*remote        // of our network, as of the last applyWants
+	holds      map[int]*hold    // wanted pieces that are left to them; nil if there are none
 	requests   []picker.Request // scratch
 	dirty      []*remote        // have messages to flush
 	broken     error            // why the torrent can never be read; nil if it can

@@ -260,7 +260,7 @@ func (l *loop) announced(now time.Time, r *remote, m wire.Message) {
 			return
 		}
 		l.picker.SetHave(r.id, int(m.Index), true)
-		r.front, r.frontAt = int(m.Index), now
+		l.shared(r, int(m.Index), now)
 	case wire.Bitfield:
 		bs, ok := bitsetOf(m.Data, n)
 		if !ok {

@@ -28,22 +28,24 @@ func (l *loop) setWants(now time.Time, m evWants) {
 func (l *loop) applyWants(now time.Time) {
 	blocked := map[int]bool{}
 	var all []picker.Want
-	l.neighbours = l.neighbours[:0]
-	for _, r := range l.peers {
-		if !r.seed && !r.frontAt.IsZero() && l.neighbour(r) {
-			l.neighbours = append(l.neighbours, r)
-		}
-	}
+	l.meetNeighbours()
+	wanted := map[int]bool{}
 	for _, ws := range l.readers {
 		for _, w := range ws {
 			pw := picker.Want{Piece: w.Piece, Deadline: w.Deadline, Blocked: w.Blocked}
-			if len(l.neighbours) > 0 && l.picker != nil {
+			if l.holds != nil {
+				wanted[w.Piece] = true
 				pw.NotBefore = l.heldUntil(w, now)
 			}
 			all = append(all, pw)
 			if w.Blocked {
 				blocked[w.Piece] = true
 			}
+		}
+	}
+	for p := range l.holds {
+		if !wanted[p] {
+			delete(l.holds, p)
 		}
 	}
 	for p := range l.since {
@@ -121,7 +123,7 @@ func (l *loop) gotBlock(now time.Time, r *remote, m wire.Message) {
 	}
 	r.downloaded += int64(n)
 	l.down.add(n)
-	l.lastBlock = now
+	l.lastBlock, r.lastBlock = now, now
 	l.cancel(a.Cancel)
 	bd := l.build.put(b.Piece, l.picker.Blocks(b.Piece), b.Index, sent{sender{r.id, r.addr}, m.Data})
 	if a.Complete {

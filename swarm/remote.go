@@ -59,6 +59,10 @@ type remote struct {
 
 	front   int       // the piece that it announced last
 	frontAt time.Time // when; zero if it never did
+	// shareStrikes counts how often in a row it did not deliver what was left
+	// to it, as a neighbour; sharesAgain is until when nothing is.
+	shareStrikes int
+	sharesAgain  time.Time
 
 	early          early
 	seed           bool
@@ -74,8 +78,9 @@ type remote struct {
 	fastPieces           int // allowed-fast messages
 	metadataServed       int // blocks
 	downloaded, uploaded int64
-	downMark, upMark     int64 // at the last choke round
-	rate, upRate         int64 // bytes per second in the last choke round
+	lastBlock            time.Time // that was new to us
+	downMark, upMark     int64     // at the last choke round
+	rate, upRate         int64     // bytes per second in the last choke round
 	optimistic           bool
 	pex                  pexState
 }
