@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -50,7 +51,8 @@ func add(path, what string, stdin io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if len(b) > 0 && b[0] == 'd' && len(b) > 100 { // bencoding; a hash is shorter
+		// A dictionary, whose first key begins with its length; or a hash.
+		if len(b) > 0 && b[0] == 'd' && bytes.Contains(b[:min(16, len(b))], []byte{':'}) {
 			return addFile(path, "standard input", b)
 		}
 		for line := range strings.Lines(string(b)) {

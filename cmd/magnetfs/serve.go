@@ -110,10 +110,20 @@ func force(signals <-chan os.Signal, target string, log *slog.Logger) {
 	os.Exit(int(exitInterrupted))
 }
 
-// alive tells whether somebody serves the mount on path.
+// alive tells whether somebody serves the mount on path. One that does not answer
+// is alive.
 func alive(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, syscall.ENOTCONN)
+	answer := make(chan error, 1)
+	go func() {
+		_, err := os.Stat(path)
+		answer <- err
+	}()
+	select {
+	case err := <-answer:
+		return !errors.Is(err, syscall.ENOTCONN)
+	case <-time.After(2 * time.Second):
+		return true
+	}
 }
 
 // openSession opens the sockets, on the port of earlier runs if it is free.

@@ -131,12 +131,13 @@ killed_mount_is_repaired() {
 	free "$tmp/mnt/killed"
 }
 
-# A process that is stopped cannot answer; umount must not hang with it.
+# A process that is stopped cannot answer; nobody may hang with it.
 stopped_process() {
 	local pid
 	mount_fs stopped --no-dht --no-lpd
 	pid=$(pid_of stopped)
 	kill -STOP "$pid"
+	exits 4 mount_fs stopped
 	quick 10000 umount_fs stopped
 	free "$tmp/mnt/stopped"
 	kill -KILL "$pid"

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+func TestSize(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want size // -1: refused
+	}{
+		{"300000000", 300000000},
+		{"256MiB", 256 << 20},
+		{"256 MiB", 256 << 20},
+		{"1G", 1000000000},
+		{"1.5GiB", 3 << 29},
+		{"", -1},
+		{"-1", -1},
+		{"MiB", -1},
+		{"1 parsec", -1},
+		{"99999999999999999999", -1},
+		{"9EiB", -1},
+	} {
+		got := size(-1)
+		if err := got.Set(c.text); (err != nil) != (c.want < 0) || got != c.want {
+			t.Errorf("%q: %d, %v, want %d", c.text, got, err, c.want)
+		}
+	}
+}
+
+func TestLevel(t *testing.T) {
+	for _, text := range []string{"debug", "INFO", "warn", "error"} {
+		var l level
+		if err := l.Set(text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"", "info+2", "7", "trace"} {
+		var l level
+		if l.Set(text) == nil {
+			t.Errorf("took %q", text)
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for path, want := range map[string]string{
+		"/home/u/t":     "/home/u/t",
+		"/home/u/my t":  "'/home/u/my t'",
+		"/it's":         `'/it'\''s'`,
+		"/ü":            "'/ü'",
+		"":              "''",
+		"/a/$(reboot)":  "'/a/$(reboot)'",
+		"/a-b_c.d,e+f%": "/a-b_c.d,e+f%",
+	} {
+		if got := quote(path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
+// On the command line 0 means for ever.
+func TestPatience(t *testing.T) {
+	if patience(0) >= 0 || patience(time.Second) != time.Second {
+		t.Error("timeouts are turned wrongly")
+	}
+}
