@@ -34,8 +34,8 @@ func (n *addNode) Setattr(_ context.Context, _ fusefs.FileHandle, _ *fuse.SetAtt
 }
 
 // Open implements fusefs.NodeOpener.
-func (n *addNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	if flags&syscall.O_ACCMODE != syscall.O_WRONLY {
+func (n *addNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if flags&syscall.O_ACCMODE != syscall.O_WRONLY || !n.m.mayChange(ctx) {
 		return nil, 0, syscall.EACCES
 	}
 	return &addHandle{m: n.m}, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NONSEEKABLE, 0

@@ -1,6 +1,7 @@
 package fs_test
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -37,8 +38,17 @@ var catalogue = map[string]item{
 	// metadata late, and never
 	"late":  {spec: swarmtest.Spec{Name: "late", Seed: 6, PieceLength: pieceLength, Length: 1 << 20}, script: fetchtest.Script{Info: 1500 * time.Millisecond}},
 	"never": {spec: swarmtest.Spec{Name: "never", Seed: 7}, script: fetchtest.Script{Info: -1}},
+	// a folder that takes several calls to list
+	"many": {spec: swarmtest.Spec{Name: "many", Seed: 9, PieceLength: pieceLength, Files: manyFiles(2000)}},
 	// pieces and requests of the largest size
 	"large": {spec: swarmtest.Spec{Name: "large", Seed: 8, PieceLength: 1 << 20, Length: 24<<20 + 321}},
+}
+
+func manyFiles(n int) (files []swarmtest.FileSpec) {
+	for i := range n {
+		files = append(files, swarmtest.FileSpec{Path: fmt.Sprintf("a file with a rather long name, number %04d.txt", i), Length: int64(i)})
+	}
+	return files
 }
 
 func from(first int) func(int) bool { return func(piece int) bool { return piece >= first } }

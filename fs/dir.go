@@ -107,21 +107,19 @@ func (d *dirNode) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.En
 
 // Unlink implements fusefs.NodeUnlinker: the file is hidden until the torrent is
 // added again, so that rm -r works.
-func (d *dirNode) Unlink(_ context.Context, name string) syscall.Errno {
-	return d.hide(name)
+func (d *dirNode) Unlink(ctx context.Context, name string) syscall.Errno {
+	return d.hide(ctx, name)
 }
 
 // Rmdir implements fusefs.NodeRmdirer: a folder with nothing visible in it goes.
-func (d *dirNode) Rmdir(_ context.Context, name string) syscall.Errno {
-	if continues(d.spelling, name) {
-		if t := d.m.lib.Lookup(joinWalk(d.spelling, name)); t != nil {
-			return d.m.errno("rmdir", d.m.lib.Remove(t))
-		}
+func (d *dirNode) Rmdir(ctx context.Context, name string) syscall.Errno {
+	if text := joinWalk(d.spelling, name); continues(d.spelling, name) && d.m.lib.Lookup(text) != nil {
+		return d.m.remove(ctx, text)
 	}
-	return d.hide(name)
+	return d.hide(ctx, name)
 }
 
-func (d *dirNode) hide(name string) syscall.Errno {
+func (d *dirNode) hide(ctx context.Context, name string) syscall.Errno {
 	tree := d.tree()
 	if tree == nil {
 		return syscall.ENOENT
@@ -132,6 +130,9 @@ func (d *dirNode) hide(name string) syscall.Errno {
 	}
 	if c.Kind == fetch.Dir && len(d.f.visible(c)) > 0 {
 		return syscall.ENOTEMPTY
+	}
+	if !d.m.mayChange(ctx) {
+		return syscall.EACCES
 	}
 	d.f.hide(c)
 	return 0

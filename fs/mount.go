@@ -49,8 +49,14 @@ type Config struct {
 	// Create makes the target if it does not exist.
 	Create bool
 
-	// AllowOther lets other users in. Ordinary users need user_allow_other in
-	// /etc/fuse.conf for it.
+	// PageCache reads every file through the page cache of the kernel, also one
+	// that is not here as a whole. The kernel asks for such a file page by page
+	// then, which is slow; kernels before 6.6 leave no choice if files are to be
+	// mapped.
+	PageCache bool
+
+	// AllowOther lets other users in, to look and read. Ordinary users need
+	// user_allow_other in /etc/fuse.conf for it.
 	AllowOther bool
 
 	// Space returns the budget of the cache and what of it is used, in bytes:
@@ -179,7 +185,7 @@ func (m *mount) options() *fusefs.Options {
 
 // negotiated keeps what depends on the kernel.
 func (m *mount) negotiated(k *fuse.InitIn) {
-	m.direct = k.Flags64()&fuse.CAP_DIRECT_IO_ALLOW_MMAP != 0
+	m.direct = k.Flags64()&fuse.CAP_DIRECT_IO_ALLOW_MMAP != 0 && !m.cfg.PageCache
 	m.nameMax = 1024 // FUSE_NAME_MAX before Linux 6.15
 	if k.SupportsVersion(7, 43) && k.Flags64()&fuse.CAP_MAX_PAGES != 0 {
 		m.nameMax = pathMax - 1

@@ -84,6 +84,9 @@ func (r *rootNode) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.E
 
 // add adds what was typed and answers with its folder.
 func (m *mount) add(ctx context.Context, parent *fusefs.Inode, text string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if !m.mayChange(ctx) {
+		return nil, syscall.EACCES
+	}
 	if t := m.lib.Lookup(text); t != nil && (t.Name() == text || t.TypedAs(text)) {
 		return nil, syscall.EEXIST
 	}
@@ -97,15 +100,30 @@ func (m *mount) add(ctx context.Context, parent *fusefs.Inode, text string, out 
 }
 
 // Rmdir implements fusefs.NodeRmdirer: it removes a torrent, by any of its names.
-func (r *rootNode) Rmdir(_ context.Context, name string) syscall.Errno {
+func (r *rootNode) Rmdir(ctx context.Context, name string) syscall.Errno {
 	if name == controlName {
 		return syscall.EROFS
 	}
-	t := r.m.lib.Lookup(name)
+	return r.m.remove(ctx, name)
+}
+
+// remove removes the torrent that a name or a spelling stands for.
+func (m *mount) remove(ctx context.Context, name string) syscall.Errno {
+	t := m.lib.Lookup(name)
 	if t == nil {
 		return syscall.ENOENT
 	}
-	return r.m.errno("rmdir", r.m.lib.Remove(t))
+	if !m.mayChange(ctx) {
+		return syscall.EACCES
+	}
+	return m.errno("rmdir", m.lib.Remove(t))
+}
+
+// mayChange tells whether the caller is the user who mounted, or root. With
+// allow_other the kernel lets everybody in, and leaves it to us.
+func (m *mount) mayChange(ctx context.Context) bool {
+	c, ok := fuse.FromContext(ctx)
+	return ok && (c.Uid == m.uid || c.Uid == 0)
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
@@ -132,7 +150,8 @@ func (m *mount) statfs(out *fuse.StatfsOut) {
 		out.Bfree = uint64(max(budget-used, 0)) / ioSize
 		out.Bavail = out.Bfree
 	}
-	out.Files = uint64(len(m.lib.Torrents()))
+	const more = 1 << 20 // nobody counts how many can be added
+	out.Files, out.Ffree = uint64(len(m.lib.Torrents()))+more, more
 }
 
 // callerOf returns the thread id of the caller, 0 if unknown.

@@ -22,6 +22,8 @@ type serveConfig struct {
 	NoPeers  time.Duration // patience of reads, see fetch.Config
 	NoBlocks time.Duration
 	Create   bool
+	Cached   bool     // fs.Config.PageCache
+	Others   bool     // fs.Config.AllowOther
 	Torrents []string // added before the mount
 }
 
@@ -56,6 +58,7 @@ func serve(args []string) int {
 		}
 	}
 	s, err := fs.Mount(fs.Config{Library: lib, Target: cfg.Target, Create: cfg.Create, Log: log,
+		PageCache: cfg.Cached, AllowOther: cfg.Others,
 		Space: func() (int64, int64) { return 1 << 30, 1 << 20 }})
 	if err != nil {
 		fmt.Println(strings.ReplaceAll(err.Error(), "\n", " "))

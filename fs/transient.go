@@ -69,12 +69,8 @@ func (n *transientNode) Mkdir(ctx context.Context, name string, _ uint32, out *f
 }
 
 // Rmdir implements fusefs.NodeRmdirer: it removes the torrent by its spelling.
-func (n *transientNode) Rmdir(_ context.Context, name string) syscall.Errno {
-	t := n.m.lib.Lookup(joinWalk(n.text, name))
-	if t == nil {
-		return syscall.ENOENT
-	}
-	return n.m.errno("rmdir", n.m.lib.Remove(t))
+func (n *transientNode) Rmdir(ctx context.Context, name string) syscall.Errno {
+	return n.m.remove(ctx, joinWalk(n.text, name))
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.

@@ -3,11 +3,14 @@ package fs_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,8 +18,10 @@ import (
 )
 
 func TestReadFiles(t *testing.T) {
-	t.Parallel()
-	m := mountWith(t, serveConfig{Torrents: []string{"tree", "film", "slow", "large"}})
+	eachMode(t, []string{"tree", "film", "slow", "large"}, checkReadFiles)
+}
+
+func checkReadFiles(t *testing.T, m *mounted) {
 	for _, name := range []string{"README", "empty", "sub/run.sh", "sub/deep/data.bin", "ünï cödé ☃.txt"} {
 		m.compare(m.path("tree", name), torrent("tree").File(name))
 	}
@@ -38,9 +43,9 @@ func (m *mounted) compare(path string, want []byte) {
 }
 
 // Reads at every kind of place give exactly the bytes that are there.
-func TestReadAt(t *testing.T) {
-	t.Parallel()
-	m := mountWith(t, serveConfig{Torrents: []string{"film"}})
+func TestReadAt(t *testing.T) { eachMode(t, []string{"film"}, checkReadAt) }
+
+func checkReadAt(t *testing.T, m *mounted) {
 	f, err := os.Open(m.path("film/film"))
 	if err != nil {
 		t.Fatal(err)
@@ -364,6 +369,93 @@ func TestXattrs(t *testing.T) {
 	if _, err := unix.Listxattr(m.path("tree"), buf[:5]); !errors.Is(err, unix.ERANGE) {
 		t.Errorf("list into a short buffer: %v", err)
 	}
+}
+
+// A folder of many files, listed in several calls, from the middle too.
+func TestManyFiles(t *testing.T) {
+	t.Parallel()
+	m := mountWith(t, serveConfig{Torrents: []string{"many"}})
+	want := len(catalogue["many"].spec.Files)
+	if got := len(m.names("many")); got != want {
+		t.Errorf("%d names, want %d", got, want)
+	}
+	f, err := os.Open(m.path("many"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	seen := map[string]bool{}
+	for {
+		some, err := f.Readdirnames(7)
+		if err != nil {
+			break
+		}
+		for _, name := range some {
+			if seen[name] {
+				t.Fatalf("%s is listed twice", name)
+			}
+			seen[name] = true
+		}
+	}
+	if len(seen) != want {
+		t.Errorf("%d names by sevens, want %d", len(seen), want)
+	}
+	out := filepath.Join(t.TempDir(), "copy")
+	if err := command("cp", "-r", m.path("many"), out); err != nil {
+		t.Error(err)
+	}
+	if err := command("diff", "-r", m.path("many"), out); err != nil {
+		t.Error(err)
+	}
+}
+
+// Other users may look and read where they are let in, and change nothing.
+func TestOtherUsers(t *testing.T) {
+	t.Parallel()
+	m := mountWith(t, serveConfig{Torrents: []string{"tree"}, Others: true, Target: otherTarget(t)})
+	as := func(args ...string) error {
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		cmd.Dir = "/"
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%v: %w: %s", args, err, out)
+		}
+		return nil
+	}
+	for _, args := range [][]string{{"ls", "-l", m.path("tree")}, {"cat", m.path("tree/README")}, {"cat", m.path(".magnetfs/status")}} {
+		if err := as(args...); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"mkdir", m.path(hashOf("film"))},
+		{"rmdir", m.path("tree")},
+		{"rm", "-f", m.path("tree/README")},
+		{"sh", "-c", `echo x > "$0"`, m.path("x.torrent")},
+		{"sh", "-c", `echo x > "$0"`, m.path(".magnetfs/add")},
+	} {
+		if err := as(args...); err == nil || !strings.Contains(err.Error(), "ermission denied") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	if got := m.names("."); !slices.Equal(got, []string{"tree"}) {
+		t.Errorf("torrents: %q", got)
+	}
+}
+
+// otherTarget is a folder that other users can reach.
+func otherTarget(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "magnetfs-fs-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func TestStatfs(t *testing.T) {

@@ -259,6 +259,9 @@ func (r *rootNode) Create(ctx context.Context, name string, _, _ uint32, out *fu
 	if !isTorrentFile(name) {
 		return nil, nil, 0, syscall.EROFS
 	}
+	if !r.m.mayChange(ctx) {
+		return nil, nil, 0, syscall.EACCES
+	}
 	u := r.m.uploads.create(r.m, name)
 	if u == nil {
 		return nil, nil, 0, syscall.ENOSPC
@@ -268,16 +271,16 @@ func (r *rootNode) Create(ctx context.Context, name string, _, _ uint32, out *fu
 }
 
 // Unlink implements fusefs.NodeUnlinker: uploads can be removed.
-func (r *rootNode) Unlink(_ context.Context, name string) syscall.Errno {
-	if r.m.uploads.remove(name) {
+func (r *rootNode) Unlink(ctx context.Context, name string) syscall.Errno {
+	if r.m.mayChange(ctx) && r.m.uploads.remove(name) {
 		return 0
 	}
 	return syscall.EROFS
 }
 
 // Rename implements fusefs.NodeRenamer: uploads get their final name.
-func (r *rootNode) Rename(_ context.Context, name string, to fusefs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
-	if to.EmbeddedInode() == &r.Inode && flags == 0 && isTorrentFile(newName) && r.m.uploads.rename(name, newName) {
+func (r *rootNode) Rename(ctx context.Context, name string, to fusefs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	if r.m.mayChange(ctx) && to.EmbeddedInode() == &r.Inode && flags == 0 && isTorrentFile(newName) && r.m.uploads.rename(name, newName) {
 		return 0
 	}
 	return syscall.EROFS
@@ -291,7 +294,10 @@ func (n *uploadNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.A
 
 // Setattr implements fusefs.NodeSetattrer: the length counts, owner, mode and
 // times are taken without a word, since cp -p sets them.
-func (n *uploadNode) Setattr(_ context.Context, _ fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+func (n *uploadNode) Setattr(ctx context.Context, _ fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if !n.m.mayChange(ctx) {
+		return syscall.EACCES
+	}
 	if size, ok := in.GetSize(); ok {
 		if errno := n.u.truncate(int64(min(size, 1<<62))); errno != 0 {
 			return errno
@@ -307,7 +313,10 @@ func (n *uploadNode) Setxattr(context.Context, string, []byte, uint32) syscall.E
 }
 
 // Open implements fusefs.NodeOpener.
-func (n *uploadNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+func (n *uploadNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if !n.m.mayChange(ctx) {
+		return nil, 0, syscall.EACCES
+	}
 	if flags&syscall.O_TRUNC != 0 {
 		if errno := n.u.truncate(0); errno != 0 {
 			return nil, 0, errno

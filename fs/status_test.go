@@ -1,0 +1,48 @@
+package fs
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestReportText(t *testing.T) {
+	next, seeds, peers := 250.0, 102, 575
+	r := report{Name: "Big Buck Bunny", State: "active", Reason: "reading", Size: 3 << 30, Have: 1 << 30,
+		Seeds: 2, Peers: 3, Candidates: 4, Down: 5 << 20, Up: 1 << 10,
+		Waiting: []waitingRead{{Piece: 7, Seconds: 2, Blocks: 16, Received: 5, From: []string{"10.0.0.1:6881"}}},
+		Sources: []sourceRow{
+			{Name: "[DHT]", Status: "working (412 nodes)", Next: &next, Seeds: &seeds, Peers: &peers},
+			{Name: "udp://t:1", Status: "timed out, 3rd try"},
+		},
+		Connected: []peerRow{{Addr: "10.0.0.1:6881", Client: "x", Seed: true, Outgoing: true, Snubbed: true, RTT: 0.02}},
+	}
+	var b strings.Builder
+	r.text(&b)
+	want := `Big Buck Bunny
+active (reading); 1.0 GiB of 3.0 GiB here; 5.0 MiB/s down, 1.0 KiB/s up; 2 seeds and 3 peers connected, 4 more known
+a read waits for piece 7 since 2s: 5 of 16 blocks here, asked from 10.0.0.1:6881
+Name                                      Status                        Update In   Seeds   Peers
+[DHT]                                     working (412 nodes)              4m 10s     102     575
+udp://t:1                                 timed out, 3rd try                    -       -       -
+`
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+	b.Reset()
+	r.peersText(&b)
+	if got := b.String(); !strings.Contains(got, "10.0.0.1:6881") || !strings.Contains(got, "20ms  seed snubbed") {
+		t.Errorf("peers:\n%s", got)
+	}
+}
+
+func TestShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 1400 * time.Millisecond: "1s", 59 * time.Second: "59s", 61 * time.Second: "1m 01s",
+		time.Hour: "1h 00m", 25*time.Hour + 90*time.Second: "25h 01m",
+	} {
+		if got := short(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
