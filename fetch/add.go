@@ -56,6 +56,7 @@ func (l *Library) add(hash metainfo.InfoHash, rec record, typed string, info *me
 	l.mu.Unlock()
 	if t != nil {
 		l.merge(t, hash, rec, typed, info)
+		l.keeper.poke(t)
 		l.saver.save(t)
 		return t, false, nil
 	}
@@ -166,6 +167,7 @@ func (l *Library) gotInfo(t *Torrent, info *metainfo.Info) {
 		return
 	}
 	t.tree = tree
+	t.restorePins() // none, unless the metadata had been lost
 	t.mu.Unlock()
 
 	l.mu.Lock()
@@ -190,6 +192,7 @@ func (l *Library) gotInfo(t *Torrent, info *metainfo.Info) {
 	}
 	l.events.send(Change{Torrent: t, Kind: Ready, Name: name})
 	l.saver.mark(t.hash)
+	l.keeper.poke(t)
 }
 
 // Remove leaves the torrent and forgets it. Its blocked reads fail with
@@ -220,6 +223,7 @@ func (l *Library) Remove(t *Torrent) error {
 	close(t.removed)
 	sw.Close()
 	l.cache.Drop(t.handle)
+	l.keeper.poke(t)
 	l.events.send(Change{Torrent: t, Kind: Removed, Name: name})
 	l.saver.save(t)
 	return nil

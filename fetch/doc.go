@@ -9,6 +9,9 @@
 //     wait for its pieces, and its place in the cache.
 //   - [Reader]: one open handle. It keeps the history of its reads and decides
 //     from it which pieces are wanted by when (window.go, which is pure).
+//   - Pins: the files that are fetched whole and kept, though nobody reads them.
+//     The keeper, a goroutine, wants their pieces with deadlines beyond every
+//     window and holds them in the cache.
 //
 // It does not speak BitTorrent (package swarm does), keeps no piece itself
 // (package cache does) and knows nothing of FUSE.
@@ -25,7 +28,7 @@
 //
 // # Locks
 //
-// Library.mu, Torrent.mu and Reader.mu are leaves: none is held together with
+// Library.mu, Torrent.mu, Reader.mu and the rest are leaves: none is held together with
 // another, during a call into another package, or over a wait. What must happen
 // in order outside of a lock (a reader's pins and wants) is done by whoever holds
 // the reader's turn, see Reader.sync.

@@ -29,6 +29,9 @@ var (
 	// ErrIO: the data is held but could not be read.
 	ErrIO = errors.New("input/output error")
 
+	// ErrNoRoom: what is to be pinned is more than may be pinned.
+	ErrNoRoom = errors.New("no room")
+
 	// ErrNotReady: the metadata has not arrived yet.
 	ErrNotReady = errors.New("metadata has not arrived yet")
 )

@@ -163,6 +163,7 @@ type fakeSwarm struct {
 	peers     int // connected peers that have everything
 	connected int
 	had       map[int]bool
+	absent    map[int]bool // no peer has them
 	wants     map[uint64][]swarm.Want
 	calls     int // of SetWants
 	delivered []int
@@ -220,7 +221,7 @@ func (s *fakeSwarm) next() (int, bool) {
 		return cmp.Or(a.Deadline.Compare(b.Deadline), cmp.Compare(a.Piece, b.Piece))
 	})
 	for _, w := range all {
-		if !s.had[w.Piece] {
+		if !s.had[w.Piece] && !s.absent[w.Piece] {
 			return w.Piece, true
 		}
 	}
@@ -267,9 +268,12 @@ func (s *fakeSwarm) Evicted(pieces ...int) {
 	s.poke()
 }
 
-func (s *fakeSwarm) Supply(int) swarm.Supply {
+func (s *fakeSwarm) Supply(piece int) swarm.Supply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.absent[piece] {
+		return swarm.Supply{Connected: 1, LastBlock: s.lastBlock}
+	}
 	return swarm.Supply{Connected: s.connected, Peers: s.peers, LastBlock: s.lastBlock}
 }
 

@@ -69,6 +69,10 @@ type Config struct {
 	// NoBlocksTimeout is how long a read waits without one new block of its
 	// torrent: 0 means 300 s, negative for ever.
 	NoBlocksTimeout time.Duration
+
+	// PinCapacity returns how many bytes may be pinned; it may change. Nil: three
+	// quarters of the cache's budget, so that readers keep a quarter.
+	PinCapacity func() int64
 }
 
 // Library holds the torrents of one mount. All methods are safe for concurrent
@@ -87,6 +91,8 @@ type Library struct {
 	events    *events
 	saver     *saver
 	readers   *readers
+	keeper    *keeper
+	capacity  func() int64 // may be nil
 
 	// editing holds one token: whoever has it adds, removes or replaces a
 	// swarm. It is a channel and not a mutex since it is held during calls into
@@ -124,6 +130,7 @@ func Open(cfg Config) (*Library, error) {
 		log:      cfg.Log,
 		noPeers:  cmp.Or(cfg.NoPeersTimeout, defaultNoPeers),
 		noBlocks: cmp.Or(cfg.NoBlocksTimeout, defaultNoBlocks),
+		capacity: cfg.PinCapacity,
 		closing:  make(chan struct{}),
 		editing:  make(chan struct{}, 1),
 		byHash:   make(map[metainfo.InfoHash]*Torrent),
@@ -143,11 +150,13 @@ func Open(cfg Config) (*Library, error) {
 	l.events = newEvents()
 	l.saver = newSaver(d, l.snapshot, l.log)
 	l.readers = newReaders(l.cache.Budget())
+	l.keeper = newKeeper(l)
 	l.cache.OnEvict(l.evicted)
 	l.restore(found)
 	l.wg.Go(func() { l.events.run(l.closing) })
 	l.wg.Go(func() { l.saver.run(l.closing) })
 	l.wg.Go(func() { l.readers.run(l.closing) })
+	l.wg.Go(func() { l.keeper.run(l.closing) })
 	return l, nil
 }
 
@@ -164,6 +173,7 @@ func (l *Library) restore(found []stored) {
 		t := l.newTorrent(hash, s.rec)
 		if s.info != nil {
 			t.tree = newTree(s.info)
+			t.restorePins()
 			close(t.ready)
 		}
 		l.insert(t, s.rec.Name) // it stays what it was
@@ -207,7 +217,9 @@ func (l *Library) join(t *Torrent) {
 	}
 	t.mu.Lock()
 	t.sw = sw
+	t.joins++
 	t.mu.Unlock()
+	l.keeper.poke(t)
 }
 
 // Close fails the blocked reads with ErrClosed, leaves all swarms, writes what is

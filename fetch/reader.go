@@ -23,8 +23,10 @@ type Reader struct {
 	visited [8]int // pieces whose visit was counted, as a ring
 	visit   int
 	failed  failure
-	turn    bool // somebody is in sync's loop
-	again   bool // and shall go round once more
+	owner   string
+	window  []int // pieces wanted, ascending; replaced, never changed
+	turn    bool  // somebody is in sync's loop
+	again   bool  // and shall go round once more
 
 	// Owned by whoever has the turn, not by mu.
 	pins    map[int]bool

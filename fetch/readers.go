@@ -20,6 +20,7 @@ type readers struct {
 	open    map[*Reader]struct{}
 	lastID  uint64
 	players int
+	kept    int64     // of the budget, by pins
 	tight   time.Time // until then memory is short
 	share   int64     // of each reader while it is
 }
@@ -66,7 +67,14 @@ func (rs *readers) limits(now time.Time) limits {
 	if now.Before(rs.tight) {
 		return limits{ahead: rs.share, tight: true}
 	}
-	return limits{ahead: rs.budget / 4 * 3 / int64(max(1, rs.players))}
+	return limits{ahead: (rs.budget - rs.kept) / 4 * 3 / int64(max(1, rs.players))}
+}
+
+// setKept notes how much of the memory is not for readers.
+func (rs *readers) setKept(bytes int64) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.kept = min(bytes, rs.budget)
 }
 
 // list returns the open readers.
@@ -98,7 +106,7 @@ func (rs *readers) squeeze(now time.Time) {
 	fresh := now.Add(tightFor / 2).After(rs.tight)
 	if fresh {
 		rs.tight = now.Add(tightFor)
-		rs.share = max(0, rs.budget/2/max(1, active)-largest)
+		rs.share = max(0, (rs.budget-rs.kept)/2/max(1, active)-largest)
 	}
 	rs.mu.Unlock()
 	if !fresh {

@@ -35,6 +35,10 @@ type record struct {
 	WebSeeds    []string         `json:"web_seeds,omitempty"`
 	Nodes       []string         `json:"nodes,omitempty"` // DHT, host:port
 	Select      []metainfo.Range `json:"select,omitempty"`
+
+	// Files by their index: pinned, and to be pinned when the metadata is there.
+	Pins     []metainfo.Range `json:"pins,omitempty"`
+	PinLater []metainfo.Range `json:"pin_later,omitempty"`
 }
 
 // recordOf is the record of a torrent that a link names.
@@ -47,6 +51,7 @@ func recordOf(m *metainfo.Magnet) record {
 		WebSeeds:    m.WebSeeds,
 		Nodes:       m.Nodes,
 		Select:      m.Select,
+		PinLater:    m.Select, // BEP 53: what is selected is wanted whole
 	}
 	if m.HasV2 {
 		r.HashV2 = m.InfoHashV2.String()
@@ -67,6 +72,7 @@ func (r *record) clone() record {
 	c.Peers = slices.Clone(r.Peers)
 	c.WebSeeds = slices.Clone(r.WebSeeds)
 	c.Nodes = slices.Clone(r.Nodes)
+	c.PinLater = slices.Clone(r.PinLater)
 	return c
 }
 
@@ -127,6 +133,7 @@ func (r *record) merge(o *record) (trackers [][]string, peers []string) {
 	peers = addNew(&r.Peers, o.Peers, maxPeers)
 	addNew(&r.WebSeeds, o.WebSeeds, maxOthers)
 	addNew(&r.Nodes, o.Nodes, maxOthers)
+	addNew(&r.PinLater, o.PinLater, maxOthers)
 	if r.DisplayName == "" {
 		r.DisplayName = o.DisplayName
 	}
@@ -137,7 +144,7 @@ func (r *record) merge(o *record) (trackers [][]string, peers []string) {
 }
 
 // addNew appends what is not in the list, up to limit entries, and returns that.
-func addNew(list *[]string, more []string, limit int) (fresh []string) {
+func addNew[T comparable](list *[]T, more []T, limit int) (fresh []T) {
 	for _, s := range more {
 		if len(*list) < limit && !slices.Contains(*list, s) {
 			*list = append(*list, s)

@@ -42,6 +42,7 @@ func (s store) PieceVerified(piece int, data []byte) {
 	}
 	left := t.left
 	t.mu.Unlock()
+	t.pokePins(piece)
 	if left { // removed in between, after the cache dropped its pieces
 		t.lib.cache.Drop(t.handle)
 	}
@@ -92,6 +93,7 @@ func (t *Torrent) evicted(pieces []int) {
 	sw := t.sw
 	t.mu.Unlock()
 	sw.Evicted(pieces...)
+	t.pokePins(pieces...)
 }
 
 // await registers a read that lacks some of the pieces from first on. It looks
@@ -102,8 +104,8 @@ func (t *Torrent) evicted(pieces []int) {
 //	worker               Put, nobody waits
 //
 // What is still lacking will be handed over.
-func (t *Torrent) await(r *Reader, now time.Time, first int, slots [][]byte) (w *waiter, lacking []int) {
-	w = &waiter{r: r, since: now, first: first, slots: slices.Clone(slots), done: make(chan struct{})}
+func (t *Torrent) await(r *Reader, now time.Time, off, to int64, first int, slots [][]byte) (w *waiter, lacking []int) {
+	w = &waiter{r: r, since: now, off: off, to: to, first: first, slots: slices.Clone(slots), done: make(chan struct{})}
 	t.mu.Lock()
 	for i, data := range slots {
 		if data == nil {

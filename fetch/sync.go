@@ -119,6 +119,7 @@ func (r *Reader) apply(steps []step, playing bool) {
 			at[s.piece] = s
 		}
 	}
+	r.setWindow(slices.Clone(pieces))
 	pieces = lib.cache.Missing(r.t.handle, pieces, pieces[:0:0])
 	wants := make([]swarm.Want, 0, len(pieces))
 	for _, p := range pieces {

@@ -30,7 +30,9 @@ type Torrent struct {
 	mu      sync.Mutex // leaf; guards:
 	rec     record     // but for the names
 	sw      Swarm
-	tree    // zero until ready
+	joins   int // swarms that sw was, one after the other
+	tree        // zero until ready
+	pins    pins
 	waiters map[int][]*waiter
 	unkept  map[int]bool // verified, without room in the cache, not reported yet
 	line    lineMeter

@@ -11,6 +11,7 @@ import (
 type waiter struct {
 	r       *Reader
 	since   time.Time
+	off, to int64 // in the file
 	first   int
 	slots   [][]byte // by piece - first; nil: not here yet
 	missing int
@@ -36,7 +37,7 @@ func (r *Reader) wait(ctx context.Context, now time.Time, off, to int64, first i
 	if err := r.retryOfFailed(now, off, to); err != nil {
 		return err
 	}
-	w, lacking := r.t.await(r, now, first, slots)
+	w, lacking := r.t.await(r, now, off, to, first, slots)
 	r.sync(now)
 	if len(lacking) > 0 {
 		err := r.sleep(ctx, w, now, lacking[0])
