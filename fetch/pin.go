@@ -202,7 +202,7 @@ func (l *Library) pin(t *Torrent, files *bitset.BitSet) error {
 	pieces := pieceSet(info, files)
 	capacity, used := l.PinRoom()
 	if need := costOf(info, pieces) - had; need > capacity-used {
-		if used == 0 {
+		if need > capacity {
 			return fmt.Errorf("%s are more than the %s that can be pinned: %w", bytesText(need), bytesText(capacity), ErrNoRoom)
 		}
 		return fmt.Errorf("%s are more than the %s left of the %s that can be pinned: %w",

@@ -57,6 +57,7 @@ func (m *mount) controlTop() *controlDir {
 	texts := map[string]func() ([]byte, error){
 		"status":      m.statusText,
 		"status.json": func() ([]byte, error) { return marshal(m.reports()) },
+		"pins.json":   m.pinRoomText,
 		"pid":         func() ([]byte, error) { return fmt.Appendln(nil, os.Getpid()), nil },
 	}
 	maps.Copy(texts, m.cfg.Files)
@@ -124,7 +125,8 @@ func (m *mount) hashEntry(hash string) controlEntry {
 		"status":  func(r *report, b *bytes.Buffer) { r.text(b) },
 		"sources": func(r *report, b *bytes.Buffer) { r.sourcesText(b) },
 		"peers":   func(r *report, b *bytes.Buffer) { r.peersText(b) },
-		"reads":   func(r *report, b *bytes.Buffer) { r.readsText(b) },
+		"reads":   func(r *report, b *bytes.Buffer) { r.readersText(b) },
+		"pieces":  func(_ *report, b *bytes.Buffer) { piecesText(t, b) },
 	}
 	return controlEntry{dir: m.controlFolder("by-hash/"+hash,
 		func() []string { return append(sortedKeys(texts), "status.json") },

@@ -22,10 +22,10 @@ func TestControlFolder(t *testing.T) {
 		dir  string
 		want []string
 	}{
-		{".magnetfs", []string{"add", "by-hash", "pid", "status", "status.json", "torrents"}},
+		{".magnetfs", []string{"add", "by-hash", "pid", "pins.json", "status", "status.json", "torrents"}},
 		{".magnetfs/torrents", []string{hashOf("film") + ".torrent", hash + ".torrent"}},
 		{".magnetfs/by-hash", []string{hashOf("film"), hash}},
-		{".magnetfs/by-hash/" + hash, []string{"peers", "reads", "sources", "status", "status.json"}},
+		{".magnetfs/by-hash/" + hash, []string{"peers", "pieces", "reads", "sources", "status", "status.json"}},
 	}
 	for _, tt := range tests {
 		slices.Sort(tt.want)

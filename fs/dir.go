@@ -52,8 +52,12 @@ func (d *dirNode) removed() bool {
 	}
 }
 
-// Getattr implements fusefs.NodeGetattrer.
+// Getattr implements fusefs.NodeGetattrer. A removed folder answers ESTALE, on which
+// the kernel looks the path up again.
 func (d *dirNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	if d.removed() {
+		return syscall.ESTALE
+	}
 	if d.n == nil {
 		out.SetTimeout(d.f.fillRoot(&out.Attr))
 	} else {
@@ -135,6 +139,9 @@ func (d *dirNode) hide(ctx context.Context, name string) syscall.Errno {
 		return syscall.EACCES
 	}
 	d.f.hide(c)
+	if c.Kind == fetch.File && d.f.t.Pinned(c) {
+		return d.m.errno("unpin", d.f.t.Unpin(c))
+	}
 	return 0
 }
 

@@ -32,6 +32,9 @@ func (m *mount) errno(what string, err error) syscall.Errno {
 	case errors.Is(err, fetch.ErrTooLarge):
 		m.log.Warn(what, "err", err)
 		return syscall.EFBIG
+	case errors.Is(err, fetch.ErrNoRoom):
+		m.log.Warn(what, "err", err)
+		return syscall.ENOSPC
 	case errors.Is(err, fetch.ErrNotReady):
 		return syscall.ENODATA
 	default:

@@ -38,7 +38,7 @@ func (n *fileNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.Att
 // hole beside it. KEEP_CACHE also keeps the open from waiting for a page that
 // another process waits for. A file that is here as a whole is left to the page
 // cache, which is faster and wakes nobody.
-func (n *fileNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+func (n *fileNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY || flags&syscall.O_TRUNC != 0 {
 		return nil, 0, syscall.EROFS
 	}
@@ -46,6 +46,7 @@ func (n *fileNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uin
 	if err != nil {
 		return nil, 0, n.m.errno("open "+n.n.Path, err)
 	}
+	r.SetOwner(n.m.procs.program(callerOf(ctx)))
 	mode := uint32(fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH)
 	if n.m.direct && !n.f.t.Complete(n.n) {
 		mode |= fuse.FOPEN_DIRECT_IO

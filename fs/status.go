@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -36,7 +35,9 @@ type report struct {
 	Uploaded   int64 `json:"uploaded"`
 	Wasted     int64 `json:"wasted"`
 
+	Pinned    *pinRow       `json:"pinned,omitempty"`
 	Waiting   []waitingRead `json:"waiting"`
+	Readers   []readerRow   `json:"readers"`
 	Sources   []sourceRow   `json:"sources"`
 	Connected []peerRow     `json:"connected"`
 }
@@ -89,8 +90,10 @@ func newReport(t *fetch.Torrent, now time.Time) report {
 		r.Have = t.CachedBytes(root)
 	}
 	for _, w := range s.Waiting {
-		r.Waiting = append(r.Waiting, waitingRead{w.Piece, now.Sub(w.Since).Seconds(), w.Blocks, w.Received, w.From})
+		r.Waiting = append(r.Waiting, newWaitingRead(w, now))
 	}
+	r.Pinned = newPinRow(t.PinStatus())
+	r.Readers = newReaderRows(t.Readers(s.Waiting), now)
 	for _, src := range s.Sources {
 		row := sourceRow{Name: src.Name, Status: src.Status, Seeds: known(src.Seeds), Peers: known(src.Peers)}
 		if src.Next >= 0 {
@@ -147,20 +150,13 @@ func (r *report) text(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s; %s; %s/s down, %s/s up; %d seeds and %d peers connected, %d more known\n",
 		state, have, size(r.Down), size(r.Up), r.Seeds, r.Peers, r.Candidates)
-	r.readsText(w)
-	r.sourcesText(w)
-}
-
-// readsText lists the reads that wait.
-func (r *report) readsText(w io.Writer) {
-	for _, x := range r.Waiting {
-		fmt.Fprintf(w, "a read waits for piece %d since %s: %d of %d blocks here", x.Piece,
-			short(time.Duration(x.Seconds*float64(time.Second))), x.Received, x.Blocks)
-		if len(x.From) > 0 {
-			fmt.Fprintf(w, ", asked from %s", strings.Join(x.From, ", "))
-		}
-		fmt.Fprintln(w)
+	if r.Pinned != nil {
+		fmt.Fprintln(w, r.Pinned.text())
 	}
+	for i := range r.Readers {
+		r.Readers[i].waitingText(w)
+	}
+	r.sourcesText(w)
 }
 
 // sourcesText writes the table that every client has.

@@ -26,6 +26,7 @@ var torrentXattrs = map[string]func(f *folder) string{
 	"peers":    func(f *folder) string { return strconv.Itoa(f.t.Status().ConnectedPeers) },
 	"down":     func(f *folder) string { return decimal(f.t.Status().DownRate) },
 	"up":       func(f *folder) string { return decimal(f.t.Status().UpRate) },
+	"pin":      func(f *folder) string { return pinText(f.t.Pinned(nil)) },
 }
 
 // nodeXattrs are those of files and folders inside a torrent.
@@ -33,6 +34,7 @@ var nodeXattrs = map[string]func(f *folder, n *fetch.Node) string{
 	"infohash": func(f *folder, _ *fetch.Node) string { return f.t.HashString() },
 	"have":     func(f *folder, n *fetch.Node) string { return decimal(f.t.CachedBytes(n)) },
 	"size":     func(_ *folder, n *fetch.Node) string { return decimal(n.Size) },
+	"pin":      func(f *folder, n *fetch.Node) string { return pinText(f.t.Pinned(n)) },
 }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
