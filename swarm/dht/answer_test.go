@@ -364,3 +364,19 @@ func TestLocalNodesStayAtHome(t *testing.T) {
 		t.Errorf("at home: %v, %v", s.Nodes, s.Values)
 	}
 }
+
+func BenchmarkAnswerGetPeers(b *testing.B) {
+	bench := newBench(&testing.T{}, Config{ReplyBytesPerSec: 1 << 40})
+	bench.meet(300)
+	for i := range 50 {
+		bench.peers.Announce(infoHash, netip.AddrPortFrom(netip.AddrFrom4([4]byte{30, 0, byte(i), 1}), 1), false, bench.now)
+	}
+	q := ask(krpc.GetPeers, target)
+	packet := q.Append(nil)
+	from := addr("127.0.0.1:1")
+	b.ReportAllocs()
+	for b.Loop() {
+		bench.handle(packet, from, bench.now)
+		bench.take()
+	}
+}

@@ -129,34 +129,39 @@ func simulate(t *testing.T, f func(t *testing.T, w *world)) {
 }
 
 // TestSimulateLookups: tables as they are in the long run. Everything is found,
-// within two or three round trips.
+// within two or three round trips; by nodes that know nothing but five bootstrap
+// hosts as well, and when one packet in ten is lost.
 func TestSimulateLookups(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		w.warm(*simNodes)
+		complete := func(f figures) {
+			t.Helper()
+			if f.complete != f.lookups {
+				t.Errorf("%d of %d lookups found all peers", f.complete, f.lookups)
+			}
+		}
 		f := w.look(100)
 		f.log(t, "warm tables")
-		if f.complete != f.lookups {
-			t.Errorf("%d of %d lookups found all peers", f.complete, f.lookups)
-		}
+		complete(f)
 		if at(f.first, 0.5) > 80*time.Millisecond || at(f.queries, 0.5) > 25 {
 			t.Error("slower than two round trips, or more than 25 queries")
 		}
-	})
-}
 
-// TestSimulateColdLookups: nodes that know nothing but five bootstrap hosts
-// look something up at once.
-func TestSimulateColdLookups(t *testing.T) {
-	simulate(t, func(t *testing.T, w *world) {
-		w.warm(*simNodes)
-		f := w.find(w.announce(50), func() *simNode { return w.add(nil) })
+		f = w.find(w.announce(50), func() *simNode { return w.add(nil) })
 		f.log(t, "empty tables")
-		if f.complete != f.lookups {
-			t.Errorf("%d of %d lookups found all peers", f.complete, f.lookups)
-		}
+		complete(f)
 		if at(f.first, 0.5) > 80*time.Millisecond || at(f.first, 0.9) > 120*time.Millisecond {
 			t.Error("median over two round trips, or one in ten over three")
 		}
+
+		link := simLink
+		link.Loss = 0.05 // on each side of a path
+		for _, n := range w.nodes {
+			n.host.SetLink(link)
+		}
+		f = w.look(40)
+		f.log(t, "one packet in ten lost")
+		complete(f)
 	})
 }
 
@@ -175,23 +180,6 @@ func TestSimulateGrowth(t *testing.T) {
 			sizes = append(sizes, n.Stats().Good)
 		}
 		t.Logf("good nodes in a table: median %d, 10 %% have fewer than %d", at(sizes, 0.5), at(sizes, 0.1))
-	})
-}
-
-// TestSimulateLoss: one packet in ten is lost in each direction.
-func TestSimulateLoss(t *testing.T) {
-	simulate(t, func(t *testing.T, w *world) {
-		w.warm(*simNodes)
-		link := simLink
-		link.Loss = 0.05
-		for _, n := range w.nodes {
-			n.host.SetLink(link)
-		}
-		f := w.look(40)
-		f.log(t, "10 % loss")
-		if f.complete != f.lookups {
-			t.Errorf("%d of %d lookups found all peers", f.complete, f.lookups)
-		}
 	})
 }
 

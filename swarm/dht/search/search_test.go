@@ -341,6 +341,26 @@ func TestSybilsDoNotCrowdOut(t *testing.T) {
 	}
 }
 
+// TestSybilsDoNotFillTheList: honest candidates far from the target stay known
+// however many sybils are named next to it.
+func TestSybilsDoNotFillTheList(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 0))
+	s := newSearch()
+	s.Add(public(rng, 10, true), nil)
+	for range 20 {
+		s.Add(public(rng, 20, false), nil)
+	}
+	honest := 0
+	for _, c := range s.list {
+		if c.compliant {
+			honest++
+		}
+	}
+	if honest != 10 || len(s.list) > 10+maxUnfit {
+		t.Errorf("%d honest candidates of %d", honest, len(s.list))
+	}
+}
+
 // TestNobodyComplies: a network without BEP 42 works as ever.
 func TestNobodyComplies(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 0))
@@ -491,7 +511,7 @@ func FuzzSearch(f *testing.F) {
 					s.Overdue(c)
 				}
 			}
-			if s.flying < 0 || s.flying > 12+len(s.seen) || s.queries > 40 || len(s.list) > maxCandidates+40 {
+			if s.flying < 0 || s.flying > 12+len(s.seen) || s.queries > 40 || len(s.list) > maxCandidates+maxUnfit+40 {
 				t.Fatalf("in flight %d, queries %d, candidates %d", s.flying, s.queries, len(s.list))
 			}
 		}

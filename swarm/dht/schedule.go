@@ -1,0 +1,22 @@
+package dht
+
+import "time"
+
+// AnnounceInterval is how often a torrent is announced (libtorrent,
+// dht_announce_interval). Nodes forget an announce after 30 to 60 minutes.
+const AnnounceInterval = 15 * time.Minute
+
+// fewPeers is below which a swarm is looked for again soon: somebody may join
+// any minute, and a reader waits for just that.
+const fewPeers = 5
+
+// Again returns when a torrent is to be looked up and announced again after a
+// lookup that found that many peers, the tries-th in a row that found few (1 the
+// first time): after 1, 2, 4, 5, 5 … minutes while there are few, else after
+// AnnounceInterval.
+func Again(peers, tries int) time.Duration {
+	if peers >= fewPeers || tries > 8 {
+		return AnnounceInterval
+	}
+	return min(5*time.Minute, time.Minute<<max(0, min(tries-1, 3)))
+}
