@@ -40,6 +40,8 @@ var catalogue = map[string]item{
 	"never": {spec: swarmtest.Spec{Name: "never", Seed: 7}, script: fetchtest.Script{Info: -1}},
 	// a folder that takes several calls to list
 	"many": {spec: swarmtest.Spec{Name: "many", Seed: 9, PieceLength: pieceLength, Files: manyFiles(2000)}},
+	// for measuring: never complete, so that it is read past the page cache
+	"bench": {spec: swarmtest.Spec{Name: "bench", Seed: 10, PieceLength: 1 << 20, Length: 128 << 20}, script: fetchtest.Script{Stalled: from(127)}},
 	// pieces and requests of the largest size
 	"large": {spec: swarmtest.Spec{Name: "large", Seed: 8, PieceLength: 1 << 20, Length: 24<<20 + 321}},
 }

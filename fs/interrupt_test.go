@@ -20,7 +20,7 @@ const stalledAt = 32 * pieceLength
 
 // reader is a program that reads from the mount.
 type reader struct {
-	t    *testing.T
+	t    testing.TB
 	cmd  *exec.Cmd
 	out  *bufio.Reader
 	tid  int

@@ -18,7 +18,7 @@ import (
 
 // mounted is a mount that another process serves.
 type mounted struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	cmd  *exec.Cmd
 	in   io.WriteCloser
@@ -47,7 +47,7 @@ func (b *syncBuffer) String() string {
 
 // mountWith starts a serving process. Missing fields of the configuration are
 // filled in; env is added to its environment.
-func mountWith(t *testing.T, cfg serveConfig, env ...string) *mounted {
+func mountWith(t testing.TB, cfg serveConfig, env ...string) *mounted {
 	t.Helper()
 	m := startServer(t, cfg, env...)
 	if !m.out.Scan() || m.out.Text() != "ready" {
@@ -56,7 +56,7 @@ func mountWith(t *testing.T, cfg serveConfig, env ...string) *mounted {
 	return m
 }
 
-func startServer(t *testing.T, cfg serveConfig, env ...string) *mounted {
+func startServer(t testing.TB, cfg serveConfig, env ...string) *mounted {
 	t.Helper()
 	if cfg.Target == "" {
 		cfg.Target = t.TempDir()
@@ -135,7 +135,7 @@ func (m *mounted) path(elem ...string) string {
 // raw is path without cleaning: double slashes stay.
 func (m *mounted) raw(name string) string { return m.dir + "/" + name }
 
-func isMounted(t *testing.T, dir string) bool {
+func isMounted(t testing.TB, dir string) bool {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -153,7 +153,7 @@ func task(name string, args ...string) *exec.Cmd {
 }
 
 // within fails the test if f takes longer.
-func within(t *testing.T, d time.Duration, what string, f func()) {
+func within(t testing.TB, d time.Duration, what string, f func()) {
 	t.Helper()
 	start := time.Now()
 	f()

@@ -10,7 +10,8 @@ func TestReportText(t *testing.T) {
 	next, seeds, peers := 250.0, 102, 575
 	r := report{Name: "Big Buck Bunny", State: "active", Reason: "reading", Size: 3 << 30, Have: 1 << 30,
 		Seeds: 2, Peers: 3, Candidates: 4, Down: 5 << 20, Up: 1 << 10,
-		Waiting: []waitingRead{{Piece: 7, Seconds: 2, Blocks: 16, Received: 5, From: []string{"10.0.0.1:6881"}}},
+		Readers: []readerRow{{ID: 1, Owner: "mpv (4711)", Path: "film", Waiting: []readRow{{Offset: 1 << 20, Length: 1000, Seconds: 2,
+			Pieces: []waitingRead{{Piece: 7, Blocks: 16, Received: 5, From: []string{"10.0.0.1:6881"}}}}}}},
 		Sources: []sourceRow{
 			{Name: "[DHT]", Status: "working (412 nodes)", Next: &next, Seeds: &seeds, Peers: &peers},
 			{Name: "udp://t:1", Status: "timed out, 3rd try"},
@@ -21,7 +22,7 @@ func TestReportText(t *testing.T) {
 	r.text(&b)
 	want := `Big Buck Bunny
 active (reading); 1.0 GiB of 3.0 GiB here; 5.0 MiB/s down, 1.0 KiB/s up; 2 seeds and 3 peers connected, 4 more known
-a read waits for piece 7 since 2s: 5 of 16 blocks here, asked from 10.0.0.1:6881
+mpv (4711) waits for 1000 B at 1.0 MiB of film since 2s: piece 7, 5 of 16 blocks here, the rest expected from 10.0.0.1:6881
 Name                                      Status                        Update In   Seeds   Peers
 [DHT]                                     working (412 nodes)              4m 10s     102     575
 udp://t:1                                 timed out, 3rd try                    -       -       -

@@ -177,7 +177,7 @@ func TestBlocks(t *testing.T) {
 }
 
 // eventually polls a condition that a time-out of the kernel delays.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
 		if ok() {
