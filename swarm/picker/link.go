@@ -43,6 +43,8 @@ type link struct {
 	busy      float64       // seconds, decaying sum
 	last      time.Time
 	late      time.Duration // by how much blocks come after they were due, mean
+	lead      time.Duration // how long nothing had come before the last block, if it may be the first of a bunch
+	wait      time.Duration // how long the peer lets requests lie before it answers a bunch of them, mean
 	busyUntil time.Time     // when everything asked is expected to have arrived
 }
 
@@ -56,11 +58,41 @@ func (l *link) rate(prior float64) float64 {
 	return min(l.bytes/l.busy, maxRate)
 }
 
+// roundTrip is how soon a request may be answered.
 func (l *link) roundTrip() time.Duration {
 	if l.rtt == 0 {
 		return priorRTT
 	}
-	return l.rtt
+	return l.rtt + l.wait
+}
+
+// observeWait finds peers that look at their requests now and then only and answer
+// all of them at once: transmission does so twice a second. Their rate is what
+// was asked, divided by that time; so long as only what this rate justifies is
+// asked, it never grows (two blocks every half second, at a round trip of 2 ms).
+// The signature is a pause, longer than the round trip, with requests open, and
+// behind its first block others that the rate does not explain.
+func (l *link) observeWait(size int, sent, now time.Time) {
+	gap := now.Sub(l.last)
+	bunched := l.known() && gap < seconds(float64(size)/l.rate(0)/4)
+	if l.lead > 0 {
+		sample := time.Duration(0)
+		if bunched {
+			sample = min(max(0, l.lead-l.rtt), maxLate)
+		}
+		if sample > l.wait {
+			l.wait += (sample - l.wait) / 2
+		} else {
+			l.wait += (sample - l.wait) / 8
+		}
+		l.lead = 0
+	}
+	if !bunched {
+		l.lead = now.Sub(sent)
+		if l.known() {
+			l.lead = min(gap, l.lead)
+		}
+	}
 }
 
 // observeRTT takes a round trip of a small message.
@@ -98,6 +130,7 @@ func (l *link) observeBlock(took time.Duration, size int, alone bool, now time.T
 func (l *link) received(size int, sent, due time.Time, alone bool, now time.Time) {
 	l.late += (min(max(0, now.Sub(due)), maxLate) - l.late) / 8
 	l.observeBlock(now.Sub(sent), size, alone, now)
+	l.observeWait(size, sent, now)
 	start := sent.Add(l.rtt)
 	if l.last.After(start) {
 		start = l.last

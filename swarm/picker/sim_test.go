@@ -47,7 +47,8 @@ type simPeer struct {
 	deaf   bool // ignores cancels; neither: honours them in silence
 	buffer int  // bytes handed to its socket, which no cancel takes back
 
-	gone    bool // no byte comes from it any more
+	pulse   time.Duration // if set, it looks at its line so often only, and sends all of it
+	gone    bool          // no byte comes from it any more
 	line    []Block
 	busy    time.Time // when its socket has sent everything handed to it
 	pumping bool      // an event will look at the line
@@ -138,6 +139,10 @@ func (s *sim) cancel(reqs []Request) {
 
 // pump hands the line to the socket as far as its buffer goes.
 func (p *simPeer) pump() {
+	if p.pulse > 0 {
+		p.beat()
+		return
+	}
 	for len(p.line) > 0 && p.rate > 0 {
 		wait := later(p.busy, p.s.now).Sub(p.s.now) - seconds(float64(p.buffer)/p.rate)
 		if wait > 0 {
@@ -156,6 +161,22 @@ func (p *simPeer) pump() {
 		p.busy = later(p.busy, p.s.now).Add(seconds(size / p.rate))
 		p.s.at(p.busy.Add(p.rtt/2), func() { p.s.arrive(p, b) })
 	}
+}
+
+// beat sends the whole line at the next pulse.
+func (p *simPeer) beat() {
+	if p.pumping {
+		return
+	}
+	p.pumping = true
+	p.s.at(p.s.now.Truncate(p.pulse).Add(p.pulse), func() {
+		p.pumping = false
+		for _, b := range p.line {
+			p.busy = later(p.busy, p.s.now).Add(seconds(float64(p.s.BlockLen(b)) / p.rate))
+			p.s.at(p.busy.Add(p.rtt/2), func() { p.s.arrive(p, b) })
+		}
+		p.line = p.line[:0]
+	})
 }
 
 func (p *simPeer) cancelled(b Block) {
