@@ -16,6 +16,10 @@ import (
 	"magnetfs/swarm"
 )
 
+// lockPatience is how long the state folder may be in use by a mount that is just
+// ending: umount(8) does not wait for its process.
+const lockPatience = 2 * time.Second
+
 // engine is a session as fetch sees it.
 type engine struct{ *swarm.Session }
 
@@ -55,14 +59,20 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		return err
 	}
 	defer session.Close()
-	library, err := fetch.Open(fetch.Config{
-		Engine:          engine{session},
-		Cache:           pieces,
-		StateDir:        o.stateDir,
-		Log:             log,
-		NoPeersTimeout:  patience(o.readTimeout),
-		NoBlocksTimeout: patience(o.stallTimeout),
-	})
+	open := func() (*fetch.Library, error) {
+		return fetch.Open(fetch.Config{
+			Engine:          engine{session},
+			Cache:           pieces,
+			StateDir:        o.stateDir,
+			Log:             log,
+			NoPeersTimeout:  patience(o.readTimeout),
+			NoBlocksTimeout: patience(o.stallTimeout),
+		})
+	}
+	library, err := open()
+	for end := time.Now().Add(lockPatience); errors.Is(err, fetch.ErrLocked) && time.Now().Before(end); library, err = open() {
+		time.Sleep(100 * time.Millisecond)
+	}
 	if errors.Is(err, fetch.ErrLocked) {
 		return fmt.Errorf("%w: another mount uses %s; give this one its own with --state-dir", err, o.stateDir)
 	}
