@@ -4,10 +4,12 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
+	"magnetfs/swarm/dht/krpc"
 	"magnetfs/swarm/endpoint"
 )
 
@@ -34,6 +36,7 @@ const (
 	resolveTimeout = 5 * time.Second
 	resolvedFor    = time.Hour
 	maxHostAddrs   = 8
+	maxCache       = 256 // names
 )
 
 func newResolver(cfg *Config) *resolver {
@@ -67,6 +70,18 @@ func (r *resolver) claim(host string, now time.Time) (addrs []netip.AddrPort, lo
 		r.cache[host] = e
 	}
 	return e.addrs, lookUp
+}
+
+// disclaim takes back a claim that came to nothing, and forgets the host if
+// nothing is known of it.
+func (r *resolver) disclaim(host string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.cache[host]
+	e.busy = false
+	if r.cache[host] = e; len(e.addrs) == 0 {
+		delete(r.cache, host)
+	}
 }
 
 // look resolves one host, host:port, and remembers the outcome. An address
@@ -104,7 +119,53 @@ func (r *resolver) look(ctx context.Context, hostPort string) []netip.AddrPort {
 		e.until = time.Now().Add(pause - time.Second)
 	}
 	r.cache[hostPort] = e
+	for host, old := range r.cache {
+		if len(r.cache) <= maxCache {
+			break
+		}
+		if !old.busy && host != hostPort && !slices.Contains(r.hosts, host) {
+			delete(r.cache, host)
+		}
+	}
 	return e.addrs
+}
+
+// maxNamed bounds the names of AddHost that are being looked up: a .torrent file
+// can hold any number.
+const maxNamed = 16
+
+// AddHost tells of a node by host:port, as the key "nodes" of a .torrent file or
+// a magnet link does. The name is looked up in the background; when too many
+// are, it is dropped. Names come from strangers: an address in a local network
+// is not believed.
+func (s *Server) AddHost(hostPort string) {
+	s.tryDo(func(time.Time) {
+		addrs, lookUp := s.resolver.claim(hostPort, time.Now())
+		s.addHosts(addrs)
+		if !lookUp {
+			return
+		}
+		select {
+		case s.naming <- struct{}{}:
+		default:
+			s.resolver.disclaim(hostPort)
+			return
+		}
+		s.wg.Add(1)
+		go func() {
+			defer s.wg.Done()
+			addrs := s.resolver.look(s.ctx, hostPort)
+			<-s.naming
+			_ = s.do(s.ctx, func(time.Time) { s.addHosts(addrs) })
+		}()
+	})
+}
+
+// addHosts adds what AddHost found. The owner calls it.
+func (s *Server) addHosts(addrs []netip.AddrPort) {
+	for _, a := range addrs {
+		s.core.addNode(krpc.NodeInfo{Addr: a}, endpoint.FromDHT, netip.Addr{}, time.Now())
+	}
 }
 
 // resolveRouters looks up all bootstrap hosts at once and tells the core of

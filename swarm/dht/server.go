@@ -35,6 +35,7 @@ type Server struct {
 	contacts atomic.Pointer[[]krpc.NodeInfo]
 	poor     atomic.Bool // fewer than k good nodes
 	lost     atomic.Uint64
+	naming   chan struct{} // a place per lookup of AddHost
 
 	// Owned by the goroutine of run.
 	core     *core
@@ -74,11 +75,12 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg:   cfg,
-		log:   cfg.Log,
-		in:    make(chan input, inboxLen),
-		send:  make(chan packet, outboxLen),
-		boxes: make(map[uint64]*mailbox),
+		cfg:    cfg,
+		log:    cfg.Log,
+		in:     make(chan input, inboxLen),
+		send:   make(chan packet, outboxLen),
+		naming: make(chan struct{}, maxNamed),
+		boxes:  make(map[uint64]*mailbox),
 	}
 	s.ctx, s.close = context.WithCancel(context.Background())
 	s.resolver = newResolver(&cfg)

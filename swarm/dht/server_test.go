@@ -3,6 +3,7 @@ package dht
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -250,6 +251,69 @@ func TestNegativeCache(t *testing.T) {
 		want := []time.Duration{0, 5 * time.Second, 45 * time.Second, 345 * time.Second, 645 * time.Second}
 		if !slices.Equal(at, want) {
 			t.Errorf("asked at %v, want %v", at, want)
+		}
+	})
+}
+
+// TestAddHost: nodes of a .torrent file are looked up, a few at a time, and local
+// addresses are not believed.
+func TestAddHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		defer w.close()
+		w.grow(10, 50*time.Millisecond)
+		known := w.nodes[3].addr
+		var mu sync.Mutex
+		running, most := 0, 0 // guarded by mu
+		n := w.host()
+		n.start(w, func(c *Config) {
+			c.Bootstrap = nil
+			c.Resolve = func(_ context.Context, host string) ([]netip.Addr, error) {
+				mu.Lock()
+				running++
+				most = max(most, running)
+				mu.Unlock()
+				time.Sleep(time.Second)
+				mu.Lock()
+				running--
+				mu.Unlock()
+				if host == "node.example" {
+					return []netip.Addr{known.Addr()}, nil
+				}
+				return nil, errors.New("no such host")
+			}
+		})
+		w.nodes = append(w.nodes, n)
+		n.AddHost("127.0.0.1:80")
+		n.AddHost("192.168.1.1:80")
+		n.AddHost("no port")
+		n.AddHost("node.example:6881")
+		for i := range 400 {
+			n.AddHost(fmt.Sprintf("host%d.example:1", i))
+			if i%100 == 0 {
+				synctest.Wait()
+			}
+		}
+		st, err := n.Peers(t.Context(), infoHash, PeersOptions{}, nil)
+		if err != nil || st.FirstAnswer != time.Second+40*time.Millisecond {
+			t.Errorf("%+v, %v", st, err)
+		}
+		time.Sleep(10 * time.Second)
+		for i := range 400 {
+			n.AddHost(fmt.Sprintf("more%d.example:1", i))
+			if i%16 == 0 {
+				time.Sleep(1100 * time.Millisecond)
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if most > maxNamed {
+			t.Errorf("%d names looked up at once", most)
+		}
+		n.resolver.mu.Lock()
+		defer n.resolver.mu.Unlock()
+		if len(n.resolver.cache) > maxCache+maxNamed {
+			t.Errorf("%d names remembered", len(n.resolver.cache))
 		}
 	})
 }
