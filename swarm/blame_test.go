@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,133 +16,267 @@ func peerAt(letter rune) sender {
 	return sender{picker.PeerID(letter), netip.MustParseAddrPort(fmt.Sprintf("192.0.2.%d:6881", letter))}
 }
 
-// buildOf draws a piece: each field is a block, "a" the right block sent by a,
-// "b!" a wrong one sent by b, different from everybody else's.
+// blockOf is a block: "a" the right one sent by a, "b!" a wrong one sent by b,
+// different from everybody else's, "b?" a wrong one that all liars agree on.
+func blockOf(i int, f string) (sender, []byte) {
+	data := fmt.Sprintf("block %d", i)
+	switch {
+	case strings.HasSuffix(f, "!"):
+		data += " by " + f
+	case strings.HasSuffix(f, "?"):
+		data += " wrong"
+	}
+	return peerAt(rune(f[0])), []byte(data)
+}
+
+// buildOf draws a piece: each field is a block with its copies, the first first:
+// "ab!" came from a, then from b.
 func buildOf(picture string) *build {
-	b := &build{}
-	for i, f := range strings.Fields(picture) {
-		b.blocks = append(b.blocks, blockOf(i, f))
+	fields := strings.Fields(picture)
+	b := newBuild(0, len(fields))
+	for i, f := range fields {
+		for f != "" {
+			n := 1
+			if len(f) > 1 && strings.ContainsAny(f[1:2], "!?") {
+				n = 2
+			}
+			from, data := blockOf(i, f[:n])
+			b.add(i, from, data)
+			f = f[n:]
+		}
 	}
 	return b
 }
 
-func blockOf(i int, f string) sent {
-	data := fmt.Sprintf("block %d", i)
-	if strings.HasSuffix(f, "!") {
-		data += " by " + f
-	}
-	return sent{peerAt(rune(f[0])), []byte(data)}
-}
-
-// draw is the inverse of buildOf for the present composition; "." is a block
-// that is missing.
+// draw is the composition, as for buildOf; "." is a block that is missing.
 func draw(b *build) string {
 	var out []string
-	for i, s := range b.blocks {
-		switch {
-		case s.data == nil:
+	data := b.data()
+	for i := range b.blocks {
+		bl := &b.blocks[i]
+		if bl.chosen == none {
 			out = append(out, ".")
-		case string(s.data) == fmt.Sprintf("block %d", i):
-			out = append(out, string(rune(s.from.id)))
-		default:
-			out = append(out, string(rune(s.from.id))+"!")
+			continue
 		}
+		f := string(rune(bl.copies[bl.chosen].from.id))
+		switch string(data[i]) {
+		case fmt.Sprintf("block %d", i):
+		case fmt.Sprintf("block %d wrong", i):
+			f += "?"
+		default:
+			f += "!"
+		}
+		out = append(out, f)
 	}
 	return strings.Join(out, " ")
 }
 
-func right(b *build) bool { return !strings.ContainsAny(draw(b), "!.") }
+func right(b *build) bool { return !strings.ContainsAny(draw(b), "!?.") }
+
+// known is a standing: who is proven, and who is gone.
+type known struct{ proven, gone string }
+
+func (k known) Proven(id picker.PeerID) bool { return strings.ContainsRune(k.proven, rune(id)) }
+func (k known) CanDeliver(id picker.PeerID, _ int) bool {
+	return !strings.ContainsRune(k.gone, rune(id))
+}
+
+func letters(ids []picker.PeerID) string {
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	out := ""
+	for _, id := range ids {
+		out += string(rune(id))
+	}
+	return out
+}
 
 func TestBlame(t *testing.T) {
-	for _, c := range []struct {
+	tests := []struct {
 		name   string
 		build  string
-		proven string
+		before []string // compositions that failed before
+		known  known
 		ban    string // who is banned at once
 		left   string // the composition after the verdict
+		rule   string // of the first block that is missing: "only ab", "avoid a"
 	}{
-		{"one sender is guilty", "a! a a", "", "a", "a! a a"},
-		{"the unproven sender's blocks are asked anew", "a b! a b", "a", "", "a . a ."},
-		{"nobody proven: all blocks are asked anew", "a b! c", "", "", ". . ."},
-		{"all proven: one of them turned bad", "a b! a", "ab", "", ". . ."},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			b := buildOf(c.build)
-			v := b.failed(func(id picker.PeerID) bool { return strings.ContainsRune(c.proven, rune(id)) })
-			var ban []string
+		{"one sender is guilty", "a! a a", nil, known{}, "a", ". . .", ""},
+		{"proven or not", "a! a a", nil, known{proven: "a"}, "a", ". . .", ""},
+		{"a second opinion on all blocks", "a b! c", nil, known{}, "", ". . .", "avoid a"},
+		{"on those of strangers if there are others", "b! a b a", nil, known{proven: "a"}, "", ". a . a", "avoid b"},
+		{"not from other strangers", "b! a c a", nil, known{proven: "a"}, "", ". a . a", "avoid bc"},
+		{"all are proven: one has turned bad", "a b! a", nil, known{proven: "ab"}, "", ". . .", "avoid a"},
+		{"the set that agrees most", "ab ac bd! cd!", nil, known{}, "", "a a b c", ""},
+		{"a set that is complete is tried first", "abd! ae! d!e! cd!", nil, known{}, "", "b e! e! c", ""},
+		{"what a set lacks is asked of its members", "abd! ae! d!e! cd!", []string{"b e! e! c"}, known{}, "", "b a . c", "only abc"},
+		{"the proven first", "a!x a!y b!x b!y", nil, known{proven: "ab"}, "", "a! a! b! b!", ""},
+		{"then who contradicts them", "xa! ya! xb! yb!", []string{"a! a! b! b!"}, known{proven: "ab"}, "", "x y x y", ""},
+		{"who failed alone is a liar", "ab! ba!", []string{"a a!"}, known{}, "a", "b! b", ""},
+		{"who is gone is not asked", "a b!", []string{"a b!"}, known{gone: "b"}, "", ". .", "avoid a"},
+		{"who sends two different copies is a liar", "aa! b c", nil, known{}, "a", ". . .", ""},
+		{"a third opinion if liars agree", "a?b? ab ab", []string{"a? a a"}, known{}, "ab", ". . .", ""},
+		{"one alone in the end", "ab?c? cab acb", []string{"a c a", "b? a a", "b? a c", "a a c"}, known{}, "", "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := buildOf(tt.build)
+			for _, f := range tt.before {
+				var values []int
+				for i, w := range strings.Fields(f) {
+					_, data := blockOf(i, w)
+					values = append(values, slices.IndexFunc(b.blocks[i].values, func(v []byte) bool { return string(v) == string(data) }))
+				}
+				b.failed = append(b.failed, values)
+			}
+			v := b.wrong(tt.known)
+			var ban []picker.PeerID
 			for _, s := range v.ban {
-				ban = append(ban, string(rune(s.id)))
+				ban = append(ban, s.id)
 			}
-			if got := strings.Join(ban, ""); got != c.ban {
-				t.Errorf("banned %q, want %q", got, c.ban)
+			if tt.left == "" {
+				if right(b) || len(v.refetch) > 0 {
+					return
+				}
+				t.Fatalf("left %q", draw(b))
 			}
-			if got := draw(b); got != c.left {
-				t.Errorf("left %q, want %q", got, c.left)
+			if got := letters(ban); got != tt.ban {
+				t.Errorf("banned %q, want %q", got, tt.ban)
+			}
+			if got := draw(b); got != tt.left {
+				t.Errorf("left %q, want %q", got, tt.left)
+			}
+			if v.again != !strings.Contains(tt.left, ".") {
+				t.Errorf("again: %v", v.again)
+			}
+			rule := ""
+			if len(v.refetch) > 0 {
+				if r := v.refetch[0].rule; len(r.Only) > 0 {
+					rule = "only " + letters(r.Only)
+				} else if len(r.Avoid) > 0 {
+					rule = "avoid " + letters(r.Avoid)
+				}
+			}
+			if rule != tt.rule {
+				t.Errorf("rule %q, want %q", rule, tt.rule)
 			}
 		})
 	}
 }
 
-// TestBlameConverges plays swarms in which some always send wrong blocks, with
-// nobody proven at the start: the piece must come out right after few rounds, and
-// the liars, and only they, must be known.
+// TestBlameConverges plays swarms in which some send wrong blocks: the piece must
+// come out right with few blocks asked anew, and the liars that took part, and only
+// they, must be known.
 func TestBlameConverges(t *testing.T) {
-	for _, c := range []struct {
+	tests := []struct {
 		name   string
 		peers  string
 		liars  string
-		rounds int // of asking blocks anew
+		lies   string  // suffix of their blocks
+		often  float64 // share of their blocks that is wrong
+		proven string
+		blocks float64 // asked anew on average, at most, in pieces
 	}{
-		{"one of three", "abc", "c", 2},
-		{"three of thirteen", "abcdefghijklm", "klm", 2},
-		{"half of eight", "abcdefgh", "efgh", 4},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			const blocks = 64
-			var avoid [blocks][]rune
-			send := func(i, round int) sent {
-				for k := range len(c.peers) {
-					p := rune(c.peers[(i*7+round*5+k)%len(c.peers)])
-					if slices.Contains(avoid[i], p) {
-						continue
-					}
-					f := string(p)
-					if strings.ContainsRune(c.liars, p) {
-						f += "!"
-					}
-					return blockOf(i, f)
-				}
-				t.Fatal("nobody left to ask")
-				return sent{}
-			}
-			b := &build{blocks: make([]sent, blocks)}
-			for i := range b.blocks {
-				b.blocks[i] = send(i, 0)
-			}
-			nobody := func(picker.PeerID) bool { return false }
-			round := 0
-			for !right(b) {
-				v := b.failed(nobody)
-				if v.again {
-					continue
-				}
-				if round++; round > c.rounds {
-					t.Fatalf("not right after %d rounds: %s", c.rounds, draw(b))
-				}
-				for k, i := range v.refetch {
-					avoid[i] = append(avoid[i], rune(v.avoid[k]))
-					b.blocks[i] = send(i, round)
+		{"one of three", "abc", "c", "!", 1, "", 1.5},
+		{"one of two", "ab", "b", "!", 1, "", 1.6},
+		{"three of thirteen", "abcdefghijklm", "klm", "!", 1, "", 1.3},
+		{"three of thirteen that agree", "abcdefghijklm", "klm", "?", 1, "", 1.3},
+		{"four of nine that agree", "abcdefghi", "fghi", "?", 1, "", 1.6},
+		{"half of eight", "abcdefgh", "efgh", "!", 1, "", 1.7},
+		{"half of eight that agree", "abcdefgh", "efgh", "?", 1, "", 1.8},
+		{"all but one that agree", "abcdefgh", "bcdefgh", "?", 1, "", 9},
+		{"all but one", "abcdefgh", "bcdefgh", "!", 1, "", 7},
+		{"a wrong block now and then", "abcdefgh", "gh", "!", 0.1, "", 1.2},
+		{"a wrong block now and then that they agree on", "abcdefgh", "fgh", "?", 0.1, "", 1.5},
+		{"a single wrong block", "abcdefgh", "h", "!", 0.02, "", 1.1},
+		{"one stranger among the proven", "abcdefgh", "h", "!", 1, "abcdefg", 0.3},
+		{"two strangers among the proven", "abcdefgh", "gh", "?", 1, "abcdef", 0.6},
+		{"a proven one turned bad", "abcdefgh", "h", "!", 1, "abcdefgh", 1.3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			const blocks, games = 64, 50
+			total := 0
+			for seed := range uint64(games) {
+				total += playBlame(t, rand.New(rand.NewPCG(seed, 9)), blocks, tt.peers, tt.liars, tt.lies, tt.often, tt.proven)
+				if t.Failed() {
+					t.Fatalf("seed %d", seed)
 				}
 			}
-			got := map[rune]bool{}
-			for _, s := range b.liars() {
-				got[rune(s.id)] = true
-			}
-			for _, p := range c.peers {
-				if got[p] != strings.ContainsRune(c.liars, p) {
-					t.Errorf("peer %c blamed: %v", p, got[p])
-				}
+			mean := float64(total) / games / blocks
+			t.Logf("%.2f pieces asked anew", mean)
+			if mean > tt.blocks {
+				t.Errorf("%.2f pieces were asked anew, want at most %.2f", mean, tt.blocks)
 			}
 		})
 	}
+}
+
+// playBlame fetches one piece and returns how many blocks were asked anew.
+func playBlame(t *testing.T, rnd *rand.Rand, blocks int, peers, liars, lies string, often float64, proven string) (again int) {
+	lied := map[rune]bool{}
+	k := known{proven: proven}
+	send := func(b *build, i int, rule picker.Rule) {
+		// The picker's order: whom the rule wants, then anybody.
+		var best, rest []rune
+		for _, p := range peers {
+			switch {
+			case strings.ContainsRune(k.gone, p):
+			case slices.Contains(rule.Avoid, picker.PeerID(p)), len(rule.Only) > 0 && !slices.Contains(rule.Only, picker.PeerID(p)):
+				rest = append(rest, p)
+			default:
+				best = append(best, p)
+			}
+		}
+		if len(best) == 0 {
+			best = rest
+		}
+		p := best[rnd.IntN(len(best))]
+		f := string(p)
+		// A liar sends the same each time.
+		coin := rand.New(rand.NewPCG(uint64(i), uint64(len(f))+uint64(p)*uint64(lies[0]&1)))
+		if strings.ContainsRune(liars, p) && coin.Float64() < often {
+			lied[p] = true
+			f += lies
+		}
+		from, data := blockOf(i, f)
+		b.add(i, from, data)
+	}
+	b := newBuild(0, blocks)
+	for i := range blocks {
+		send(b, i, picker.Rule{})
+	}
+	for tries := 0; !right(b); tries++ {
+		if tries > 200 {
+			t.Fatalf("not right: %s", draw(b))
+		}
+		v := b.wrong(k)
+		for _, s := range v.ban {
+			if !lied[rune(s.id)] {
+				t.Fatalf("%c was banned, who never lied", s.id)
+			}
+			k.gone += string(rune(s.id))
+		}
+		if v.again != (len(v.refetch) == 0) {
+			t.Fatalf("again %v with %d blocks to ask", v.again, len(v.refetch))
+		}
+		for _, q := range v.refetch {
+			if b.blocks[q.block].chosen != none {
+				t.Fatalf("block %d is asked though it is there", q.block)
+			}
+			send(b, q.block, q.rule)
+			again++
+		}
+	}
+	for _, s := range b.liars() {
+		if !lied[rune(s.id)] {
+			t.Fatalf("%c is blamed, who never lied", s.id)
+		}
+		k.gone += string(rune(s.id))
+	}
+	for p := range lied {
+		if !strings.ContainsRune(k.gone, p) {
+			t.Fatalf("%c lied and goes free: %s", p, draw(b))
+		}
+	}
+	return again
 }

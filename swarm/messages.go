@@ -407,9 +407,9 @@ func (l *loop) metadataMessage(now time.Time, r *remote, data []byte) {
 	case wire.MetadataData:
 		if l.meta == nil {
 			// It was asked as well, and comes second: what it sends still
-			// shows that it is honest.
+			// shows that it knows the torrent.
 			if at := m.Piece * metadataBlock; l.info != nil && at < len(l.info.Raw) && string(l.info.Raw[at:min(at+metadataBlock, len(l.info.Raw))]) == string(m.Data) {
-				l.picker.Prove(r.id)
+				l.picker.Vouch(r.id)
 			}
 			return
 		}
@@ -466,7 +466,7 @@ func (l *loop) gotMetadata(now time.Time, r *remote, m wire.MetadataMessage) {
 	l.log.Info("metadata received", "from", len(res.good), "bytes", len(res.raw), "after", now.Sub(l.added).Round(time.Millisecond))
 	l.setInfo(now, info)
 	for _, id := range res.good {
-		l.picker.Prove(id)
+		l.picker.Vouch(id)
 	}
 	l.do.gotInfo(info)
 }

@@ -125,7 +125,7 @@ func (l *loop) gotBlock(now time.Time, r *remote, m wire.Message) {
 	l.down.add(n)
 	l.lastBlock, r.lastBlock = now, now
 	l.cancel(a.Cancel)
-	bd := l.build.put(b.Piece, l.picker.Blocks(b.Piece), b.Index, sent{sender{r.id, r.addr}, m.Data})
+	bd := l.build.put(b.Piece, l.picker.Blocks(b.Piece), b.Index, sender{r.id, r.addr}, m.Data)
 	if a.Complete {
 		l.check(bd)
 	}
@@ -162,6 +162,7 @@ func (l *loop) hashed(now time.Time, m evHashed) {
 	for _, s := range b.liars() {
 		l.ban(now, s, "sent a wrong block")
 	}
+	l.wasted += b.extra
 	l.build.drop(m.piece)
 	delete(l.since, m.piece)
 	for _, r := range l.peers {
@@ -172,24 +173,36 @@ func (l *loop) hashed(now time.Time, m evHashed) {
 }
 
 func (l *loop) hashFailed(now time.Time, b *build) {
-	l.wasted += l.picker.PieceSize(b.index)
-	v := b.failed(l.picker.Proven)
-	l.log.Debug("wrong hash", "piece", b.index, "senders", len(b.senders()), "again", v.again, "refetch", len(v.refetch))
-	switch {
-	case len(v.ban) > 0:
-		for _, s := range v.ban {
-			l.ban(now, s, "sent a wrong piece")
-		}
-		l.build.drop(b.index)
-		l.picker.Forget(b.index)
-	case v.again:
+	// What those have sent who were found to lie meanwhile explains it.
+	if lost := l.build.purge(b); len(lost) > 0 {
+		l.refetch(b, lost)
+		return
+	}
+	before := b.bytes
+	v := b.wrong(l.picker)
+	l.build.bytes += b.bytes - before
+	l.log.Debug("wrong hash", "piece", b.index, "try", len(b.failed), "ban", len(v.ban), "refetch", len(v.refetch))
+	for _, s := range v.ban {
+		l.ban(now, s, "sent a wrong piece")
+	}
+	if v.again {
 		l.check(b)
-	default:
-		l.picker.Refetch(b.index, v.refetch, v.avoid)
+		return
+	}
+	for _, q := range v.refetch {
+		l.picker.Refetch(b.index, q.block, q.rule)
 	}
 }
 
-// ban drops a peer that was proven to send wrong data, and keeps it away.
+// refetch asks blocks anew that were discarded.
+func (l *loop) refetch(b *build, blocks []int) {
+	for _, i := range blocks {
+		l.picker.Refetch(b.index, i, picker.Rule{})
+	}
+}
+
+// ban drops a peer that was proven to send wrong data, with all that it sent, and
+// keeps it away.
 func (l *loop) ban(now time.Time, s sender, why string) {
 	l.log.Info("peer banned", "peer", s.addr, "why", why)
 	addr := s.addr
@@ -198,6 +211,10 @@ func (l *loop) ban(now time.Time, s sender, why string) {
 			addr = r.listen
 		}
 		r.conn.Close(peerFault(why))
+	}
+	if l.picker != nil {
+		l.picker.RemovePeer(s.id)
+		l.build.discard(s.id, l.refetch)
 	}
 	l.cands.ban(addr, now)
 }

@@ -118,20 +118,14 @@ func (p *Picker) Verified(piece int, good []PeerID) {
 	}
 }
 
-// Refetch makes blocks of a complete piece whose hash was wrong free again.
-// sender[i] is who sent blocks[i]; that peer is asked for it again only if nobody
-// else can deliver it.
-func (p *Picker) Refetch(piece int, blocks []int, sender []PeerID) {
+// Refetch makes a block of a complete piece whose hash was wrong free again. rule
+// says of whom to ask it; it replaces that of an earlier call.
+func (p *Picker) Refetch(piece, index int, rule Rule) {
 	pp := p.partials[piece]
 	if pp == nil {
 		return
 	}
-	for i, b := range blocks {
-		pp.refetch(b)
-		bl := &pp.blocks[b]
-		if !bl.avoids(sender[i]) {
-			bl.avoid = append(bl.avoid, sender[i])
-		}
-	}
+	pp.refetch(index)
+	pp.blocks[index].rule = rule
 	p.wake()
 }

@@ -278,31 +278,52 @@ func TestWrongHash(t *testing.T) {
 	}{
 		{"the blocks of one are asked of another", func(s *stage) {
 			s.complete()
-			s.p.Refetch(0, []int{1, 3}, []PeerID{1, 1})
+			s.p.Refetch(0, 1, Rule{Avoid: []PeerID{1}})
+			s.p.Refetch(0, 3, Rule{Avoid: []PeerID{1}})
 			s.is("#.#.  ....  ....")
 			s.pick()
 			s.is("#a#a  ....  ....")
 		}},
 		{"each of those of the other", func(s *stage) {
 			s.complete()
-			s.p.Refetch(0, []int{0, 1, 2, 3}, []PeerID{0, 1, 0, 1})
+			for i := range 4 {
+				s.p.Refetch(0, i, Rule{Avoid: []PeerID{PeerID(i % 2)}})
+			}
 			s.pick()
 			s.is("baba  ....  ....")
 		}},
 		{"of the same if nobody else is left", func(s *stage) {
 			s.complete()
 			s.p.RemovePeer(0)
-			s.p.Refetch(0, []int{1, 3}, []PeerID{1, 1})
+			s.p.Refetch(0, 1, Rule{Avoid: []PeerID{1}})
+			s.p.Refetch(0, 3, Rule{Avoid: []PeerID{1}})
 			s.pick()
 			s.is("#b#b  ....  ....")
 		}},
+		{"only of one", func(s *stage) {
+			s.complete()
+			s.peer("c", 1000, 10*ms)
+			for i := range 4 {
+				s.p.Refetch(0, i, Rule{Only: []PeerID{1}})
+			}
+			s.pick()
+			s.is("bbbb  ....  ....")
+			s.pass(100 * ms)
+			s.late() // c is idle, and could be sooner
+			s.is("bbbb  ....  ....")
+			s.p.SetChoking(1, true, false)
+			s.pick()
+			s.is("cccc  ....  ....")
+		}},
 		{"what is there is not asked for twice", func(s *stage) {
 			s.complete()
-			s.p.Refetch(0, []int{1, 1, 1}, []PeerID{1, 1, 1})
+			for range 3 {
+				s.p.Refetch(0, 1, Rule{Avoid: []PeerID{1}})
+			}
 			s.is("#.##  ....  ....")
 		}},
 		{"a piece that is not there", func(s *stage) {
-			s.p.Refetch(1, []int{0}, []PeerID{0})
+			s.p.Refetch(1, 0, Rule{})
 			s.is("....  ....  ....")
 		}},
 		{"forgotten: all of it anew", func(s *stage) {

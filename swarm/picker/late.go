@@ -69,6 +69,9 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 			}
 			b := Block{w.Piece, i}
 			c := p.soonest(cands, pp, b, w.Blocked)
+			if c != nil && !late && bl.avoids(c.id) {
+				continue // the block has to come from somebody else
+			}
 			if c == nil || c.snubbed || c.room+c.extra <= 0 || c.overdue(now) > lateGrace {
 				continue
 			}

@@ -297,13 +297,13 @@ func (m *model) verify(a, b, c int) {
 		case c%4 == 1:
 			m.p.Forget(piece)
 		default:
-			var blocks []int
-			var from []PeerID
 			for j := a % 2; j < m.p.Blocks(piece); j += 2 {
-				blocks = append(blocks, j)
-				from = append(from, PeerID(b)%m.next)
+				rule := Rule{Avoid: []PeerID{PeerID(b) % m.next}}
+				if c%8 == 0 {
+					rule = Rule{Only: []PeerID{PeerID(b) % m.next}}
+				}
+				m.p.Refetch(piece, j, rule)
 			}
-			m.p.Refetch(piece, blocks, from)
 		}
 		return
 	}

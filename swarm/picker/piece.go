@@ -1,5 +1,7 @@
 package picker
 
+import "slices"
+
 // BlockSize is the unit of request in bytes (BEP 3). The last block of a
 // torrent may be shorter.
 const BlockSize = 16 << 10
@@ -13,10 +15,12 @@ type Block struct {
 type block struct {
 	received bool
 	reqs     []*request // open requests; more than one if it was late
-	// avoid are peers that sent this block in a composition whose hash failed;
-	// they are asked again only if nobody else is left.
-	avoid []PeerID
+	rule     Rule
 }
+
+// Rule says of whom to ask a block whose piece had a wrong hash. Peers outside of
+// Only (unless it is empty) and those in Avoid are asked if nobody else is left.
+type Rule struct{ Only, Avoid []PeerID }
 
 // partial is a piece of which some blocks were asked or received.
 type partial struct {
@@ -93,10 +97,5 @@ func (pp *partial) refetch(i int) {
 }
 
 func (b *block) avoids(id PeerID) bool {
-	for _, a := range b.avoid {
-		if a == id {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(b.rule.Avoid, id) || len(b.rule.Only) > 0 && !slices.Contains(b.rule.Only, id)
 }
