@@ -127,7 +127,9 @@ func (l *loop) pexStatus() SourceStatus {
 			senders++
 		}
 		for a, f := range r.pex.live {
-			live[a] |= f
+			if !l.cands.own[a] { // they tell us of ourselves
+				live[a] |= f
+			}
 		}
 	}
 	row.Seeds, row.Peers = 0, 0
