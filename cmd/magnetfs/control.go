@@ -158,37 +158,6 @@ func remove(path, name string) error {
 	return nil
 }
 
-func newStatus() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "status [DIR]",
-		Short: "Show what a mount is doing",
-		Long: `Shows the torrents of the mount on DIR, where their peers come from, and the reads
-that wait. DIR can be left out if there is only one mount.`,
-		Args:              args(cobra.MaximumNArgs(1)),
-		ValidArgsFunction: completeMounts,
-		RunE: func(cmd *cobra.Command, a []string) error {
-			path, err := mountOf(a)
-			if err != nil {
-				return err
-			}
-			name := "status"
-			if asJSON {
-				name = "status.json"
-			}
-			f, err := os.Open(filepath.Join(path, controlName, name))
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			_, err = io.Copy(cmd.OutOrStdout(), f)
-			return err
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return cmd
-}
-
 // mountOf finds the mount named by the argument, or the only one.
 func mountOf(a []string) (string, error) {
 	if len(a) == 1 {

@@ -26,6 +26,8 @@ const (
 	exitBusy        exitCode = 8 // the mount is in use and could not be detached
 	exitInvalid     exitCode = 9 // neither a magnet, an info-hash nor a torrent file
 	exitNotFound    exitCode = 10
+	exitTimeout     exitCode = 11  // what was waited for did not come in time
+	exitNoRoom      exitCode = 12  // what is to be pinned does not fit
 	exitInterrupted exitCode = 130 // 128 + SIGINT, as shells have it
 )
 
@@ -43,7 +45,9 @@ var exitText = []struct {
 	{exitNotMounted, "magnetfs is not mounted there"},
 	{exitBusy, "the mount is in use and could not be detached"},
 	{exitInvalid, "not a magnet link, info-hash or torrent file"},
-	{exitNotFound, "there is no such torrent"},
+	{exitNotFound, "there is no such torrent or file"},
+	{exitTimeout, "the metadata did not come in time"},
+	{exitNoRoom, "what is to be pinned does not fit"},
 	{exitInterrupted, "interrupted"},
 }
 

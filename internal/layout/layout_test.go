@@ -85,6 +85,8 @@ func TestImports(t *testing.T) {
 		{"cache", "!github.com/dgraph-io/ristretto/v2", ok},
 		{"fetch", "!github.com/dgraph-io/ristretto/v2", "only cache/..."},
 		{"swarm", "!net/http", ok},
+		{"cmd/magnetfs/watch", "!charm.land/bubbletea/v2", ok},
+		{"cmd/magnetfs", "!charm.land/bubbletea/v2", "only cmd/magnetfs/watch"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.from+" to "+tt.to, func(t *testing.T) {
