@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"crypto/sha1"
 	"slices"
 	"time"
 
@@ -189,7 +188,7 @@ func (m *metadata) received(id picker.PeerID, block, size int, data []byte) (res
 		return res
 	}
 	raw := slices.Concat(c.blocks...)
-	if sha1.Sum(raw) == m.hash {
+	if v1, v2 := metainfo.HashInfo(raw); v1 == m.hash || v2.Truncated() == m.hash {
 		res.raw = raw
 		for id := range c.from {
 			res.good = append(res.good, id)

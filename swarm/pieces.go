@@ -138,7 +138,7 @@ func (l *loop) check(b *build) {
 	l.do.hash(hashJob{
 		blocks: b.data(),
 		size:   int(l.picker.PieceSize(b.index)),
-		want:   l.info.PieceHash(b.index),
+		info:   l.info,
 		piece:  b.index,
 	})
 }

@@ -97,10 +97,10 @@ func (l *loop) peerStatus(r *remote) PeerStatus {
 
 // missing is how many bytes of the torrent we do not have.
 func (l *loop) missing() int64 {
-	n := l.info.Length - int64(l.picker.HadCount())*l.info.PieceLength
-	last := l.picker.Pieces() - 1
-	if last >= 0 && l.picker.Had(last) {
-		n += l.info.PieceLength - l.picker.PieceSize(last)
+	n := l.info.Size
+	had := l.picker.HadSet()
+	for i, ok := had.NextSet(0); ok; i, ok = had.NextSet(i + 1) {
+		n -= l.picker.PieceSize(int(i))
 	}
-	return n
+	return max(0, n) // pads are pieces' bytes, but nobody's
 }

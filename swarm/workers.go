@@ -1,8 +1,9 @@
 package swarm
 
 import (
-	"crypto/sha1"
 	"sync"
+
+	"magnetfs/swarm/metainfo"
 )
 
 // workers runs jobs that a loop must not: hashing, reading the store. Handing a
@@ -65,7 +66,7 @@ type hashJob struct {
 	piece  int
 	blocks [][]byte
 	size   int
-	want   [sha1.Size]byte
+	info   *metainfo.Info
 }
 
 // run returns the piece in one slice, nil if its hash is wrong.
@@ -74,7 +75,7 @@ func (j hashJob) run() []byte {
 	for _, b := range j.blocks {
 		data = append(data, b...)
 	}
-	if sha1.Sum(data) != j.want {
+	if j.info.VerifyPiece(j.piece, data) != nil {
 		return nil
 	}
 	return data

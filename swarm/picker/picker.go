@@ -24,9 +24,8 @@ type Request struct {
 
 // Picker is the state of one torrent's requests. Not safe for concurrent use.
 type Picker struct {
-	pieceLength int64
-	length      int64
-	pieces      int
+	size   func(piece int) int64 // bytes
+	pieces int
 
 	had      *bitset.BitSet // verified and kept
 	partials map[int]*partial
@@ -45,23 +44,28 @@ func New(length, pieceLength int64) *Picker {
 	if length > 0 {
 		n = int((length + pieceLength - 1) / pieceLength)
 	}
+	return NewUneven(n, func(piece int) int64 {
+		return min(pieceLength, length-int64(piece)*pieceLength)
+	})
+}
+
+// NewUneven returns a picker for n pieces of different sizes, as torrents of
+// version 2 have them, where each file ends with a short piece (BEP 52).
+func NewUneven(n int, size func(piece int) int64) *Picker {
 	return &Picker{
-		pieceLength: pieceLength,
-		length:      length,
-		pieces:      n,
-		had:         bitset.New(uint(n)),
-		partials:    map[int]*partial{},
-		peers:       map[PeerID]*peer{},
+		size:     size,
+		pieces:   n,
+		had:      bitset.New(uint(n)),
+		partials: map[int]*partial{},
+		peers:    map[PeerID]*peer{},
 	}
 }
 
 // Pieces returns the number of pieces.
 func (p *Picker) Pieces() int { return p.pieces }
 
-// PieceSize returns the bytes of a piece; the last one may be short.
-func (p *Picker) PieceSize(piece int) int64 {
-	return min(p.pieceLength, p.length-int64(piece)*p.pieceLength)
-}
+// PieceSize returns the bytes of a piece.
+func (p *Picker) PieceSize(piece int) int64 { return p.size(piece) }
 
 // Blocks returns the number of blocks of a piece.
 func (p *Picker) Blocks(piece int) int {

@@ -117,7 +117,7 @@ func (s *sim) stream(first, n, ahead int) float64 {
 	}
 	s.readers = s.readers[:len(s.readers)-1]
 	s.apply()
-	return float64(int64(n)*s.pieceLength) / d.Seconds()
+	return float64(int64(n)*s.PieceSize(0)) / d.Seconds()
 }
 
 // durations are times of a kind.
