@@ -16,7 +16,7 @@ here=$PWD/integration
 python=/usr/bin/python3 # Debian's, which has libtorrent
 
 if [ "${MAGNETFS_INTEGRATION:-}" != inside ]; then
-	for tool in go "$python" fusermount3 transmission-daemon aria2c mpv ffmpeg ffprobe ip ss nsenter unshare setpriv jq ps diff; do
+	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ip tc ss nsenter unshare setpriv jq ps diff; do
 		command -v "$tool" >/dev/null || missing="${missing:-} $tool"
 	done
 	"$python" -c 'import libtorrent' || missing="${missing:-} python3-libtorrent"
@@ -52,7 +52,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net seeds lib checks/life checks/adding checks/reading checks/peers checks/blocking; do
+for part in net spaces seeds lib checks/discovery checks/home checks/life checks/adding checks/reading checks/peers checks/blocking; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -64,6 +64,8 @@ checks=(
 	folders_and_names padding_links_and_modes nothing_can_be_changed status_of_a_mount
 	big_file parallel_readers mapped_readers on_demand_only little_memory
 	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv
+	home_draws_one_copy
+	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission
 	libtorrent_alone aria2_alone xpe_only lpd_only routers_by_name
 	serves_libtorrent serves_aria2
 	hostile_metainfo hostile_metadata wrong_metadata bad_peers_do_not_harm
@@ -92,9 +94,11 @@ set_up() {
 	transmission_up from-transmission.bin
 	aria2_up
 	local seeded=(big.bin video.mp4 video.mkv tree padded from-libtorrent.bin shared.bin shared-two.bin xpe.bin routers.bin
-		user.bin hurt.bin wrongmeta.bin spelled.bin) name
+		user.bin hurt.bin wrongmeta.bin spelled.bin
+		home.bin for-home.bin found-one.bin found-two.bin later.bin offline.bin) name
 	seed_libtorrent seed "${seeded[@]}"
-	lpd_up lpd.bin
+	lpd_up lpd.bin lsd.bin
+	tracker_up
 	aria2_seed from-aria2.bin
 	for name in "${seeded[@]}"; do announced "$name" "$libtorrent_ip"; done
 }

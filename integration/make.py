@@ -12,6 +12,7 @@ import hashlib, os, random, shutil, sys
 import bencode
 
 KIB, MIB = 1 << 10, 1 << 20
+TRACKER = '198.18.8.1'  # see net.sh
 
 
 class Maker:
@@ -65,6 +66,15 @@ class Maker:
         with open(os.path.join(self.out, like + '.torrent'), 'rb') as f:
             meta = bencode.decode(f.read())
         meta[b'info'][b'source'] = name.encode()
+        self.save(name, meta)
+
+    def tracked(self, name, url, private=False):
+        """Names a tracker in the file, and makes the torrent a private one (BEP 27)."""
+        with open(os.path.join(self.out, name + '.torrent'), 'rb') as f:
+            meta = bencode.decode(f.read())
+        meta[b'announce'] = url.encode()
+        if private:
+            meta[b'info'][b'private'] = 1
         self.save(name, meta)
 
     def _write(self, name, piece, parts, info):
@@ -170,8 +180,14 @@ def main():
     ], pad=True)
     for name, size in (('from-libtorrent.bin', 9), ('from-transmission.bin', 9), ('from-aria2.bin', 9), ('shared.bin', 8),
                        ('lpd.bin', 4), ('xpe.bin', 4), ('routers.bin', 4), ('user.bin', 4), ('dead.bin', 8), ('hurt.bin', 6),
-                       ('wrongmeta.bin', 2), ('spelled.bin', 1)):
+                       ('wrongmeta.bin', 2), ('spelled.bin', 1), ('home.bin', 24), ('for-home.bin', 2), ('lsd.bin', 2),
+                       ('found-one.bin', 2), ('found-two.bin', 2), ('pex.bin', 2), ('pex-two.bin', 2), ('http.bin', 2), ('udp.bin', 2),
+                       ('private.bin', 2), ('later.bin', 2), ('offline.bin', 2)):
         m.single(name, 128 * KIB, size * MIB + 4321)
+    m.single('home-lpd.bin', 128 * KIB, 300 * KIB)
+    m.tracked('http.bin', 'http://%s:6969/announce' % TRACKER)
+    m.tracked('udp.bin', 'udp://%s:6969/announce' % TRACKER)
+    m.tracked('private.bin', 'udp://%s:6969/announce' % TRACKER, private=True)
     m.same('dead-two.bin', 'dead.bin')
     m.same('shared-two.bin', 'shared.bin')
     hostile(os.path.join(root, 'hostile'))

@@ -5,7 +5,7 @@
   peers.py ask SOCKET JSON        sends one request and prints the answer; exit status 1 for {"error":…}
 
 Requests:
-  {"op":"session","id":"s","listen":"198.18.2.1:6881","dht":true,"lsd":false,"bootstrap":"host:port,…"}
+  {"op":"session","id":"s","listen":"198.18.2.1:6881","dht":true,"lsd":false,"bootstrap":"host:port,…","settings":{…}}
   {"op":"mirror","listen":"198.18.6.1:6880"}             a bootstrap node that knows nobody
                   A session picks its node ID anew when it first hears its address. What is told of other nodes only after
                   that has no dead IDs in its tables: with those, transmission needs minutes for its first announce.
@@ -13,6 +13,8 @@ Requests:
   {"op":"seed","id":"s","torrent":"x.torrent","save":"dir"}
   {"op":"leech","id":"s","magnet":"magnet:?…","save":"dir","peer":["host",port]}     peer may be left out
   {"op":"wait","id":"s","hash":"hex","timeout":30}        until the leecher is complete
+  {"op":"connect","id":"s","hash":"hex","peer":["host",port]}
+  {"op":"peers","id":"s","hash":"hex"}                    connected peers as host:port, each with those who told of it
   {"op":"remove","id":"s","hash":"hex"}
   {"op":"announce","id":"s"}                              announces all its torrents in the DHT
   {"op":"table","id":"s"}                                 number of nodes in its routing table
@@ -48,7 +50,7 @@ class Farm:
             # A node shuts out, for 5 minutes, whoever sends it 5 packets a second for a while. In this small DHT everybody
             # asks everybody, and the checks follow one another fast.
             'dht_block_ratelimit': 1000000, 'dht_upload_rate_limit': 1000000, 'alert_mask': 0, 'aio_threads': 1, 'hashing_threads': 1,
-            'unchoke_slots_limit': -1, 'allow_multiple_connections_per_ip': True,
+            'unchoke_slots_limit': -1, 'allow_multiple_connections_per_ip': True, **r.get('settings', {}),
         })
 
     def mirror(self, r):
@@ -90,6 +92,15 @@ class Farm:
                 raise TimeoutError('%.0f %% after %s s, %d peers' % (s.progress * 100, r['timeout'], s.num_peers))
             time.sleep(0.05)
 
+    def connect(self, r):
+        self.handles[r['id'], r['hash']].connect_peer(tuple(r['peer']))
+
+    def peers(self, r):
+        p = self.lt.peer_info
+        names = {p.tracker: 'tracker', p.dht: 'DHT', p.pex: 'PEX', p.lsd: 'LPD', 1 << 5: 'incoming'}
+        return {'peers': {'%s:%d' % i.ip: [name for bit, name in names.items() if i.source & bit]
+                          for i in self.handles[r['id'], r['hash']].get_peer_info()}}
+
     def remove(self, r):
         self.sessions[r['id']].remove_torrent(self.handles.pop((r['id'], r['hash'])))
 
@@ -104,7 +115,8 @@ class Farm:
     def answer(self, line):
         try:
             r = json.loads(line)
-            if r['op'] not in ('session', 'mirror', 'nodes', 'seed', 'leech', 'wait', 'remove', 'announce', 'table'):
+            if r['op'] not in ('session', 'mirror', 'nodes', 'seed', 'leech', 'wait', 'connect', 'peers', 'remove', 'announce',
+                               'table'):
                 raise ValueError('op %r' % r['op'])
             return dict(getattr(self, r['op'])(r) or {}, ok=True)
         except Exception as e:

@@ -44,6 +44,14 @@ lpd_up() {
 	seed_libtorrent lpd "$@"
 }
 
+# tracker_up: opentracker, by HTTP and UDP. Debian's serves only the torrents of a list, and nobody who is root.
+tracker_up() {
+	mkdir "$tmp/tracker"
+	cat "$tmp"/torrents/{http,udp,private}.bin.hash >"$tmp/tracker/list"
+	in_peers unshare --user --map-user=1000 opentracker -i "$tracker_ip" -p 6969 -P 6969 -d "$tmp/tracker" -w "$tmp/tracker/list" \
+		>"$tmp/log/tracker" 2>&1 &
+}
+
 transmission_up() {
 	local dir=$tmp/transmission i name
 	mkdir "$dir"

@@ -1,0 +1,224 @@
+# Peers found in each way alone, in both directions, and what the status table says of it.
+
+# row MOUNT HASH NAME: this row of the torrent's table, as JSON.
+row() { jq -c ".sources[] | select(.name | contains(\"$3\"))" "$tmp/mnt/$1/.magnetfs/by-hash/$2/status.json"; }
+
+# says MOUNT HASH NAME JQ…: the row fulfils these conditions.
+says() {
+	local condition
+	for condition in "${@:4}"; do
+		row "$1" "$2" "$3" | jq -e "$condition" >/dev/null || fail "$3: not $condition: $(row "$1" "$2" "$3")"
+	done
+}
+
+# source_of MOUNT HASH ADDR: who told the mount of this connected peer.
+source_of() { jq -r ".connected[] | select(.addr == \"$3\") | .source" "$tmp/mnt/$1/.magnetfs/by-hash/$2/status.json"; }
+
+told_by() { [ "$(source_of "$2" "$3" "$4")" = "$1" ]; }
+
+port_of() { log_of "$1" | grep -o ' port=[0-9]*' | tail -1 | cut -d= -f2; }
+
+# no_longer_seeds SESSION NAME
+no_longer_seeds() { farm "{\"op\":\"remove\",\"id\":\"$1\",\"hash\":\"$(hash_of "$2")\"}"; }
+
+# Two clients that have only the hash and the DHT get all of it from us.
+found_by_dht() {
+	local name i known=
+	mount_fs found --no-lpd --dht-bootstrap "$(dht_addrs 3)"
+	for name in found-one.bin found-two.bin; do
+		add found $name
+		equal found $name
+		no_longer_seeds seed $name
+	done
+	mkdir "$tmp/found-one" "$tmp/found-two"
+	in_peers transmission-remote --download-dir "$tmp/found-one" --add "magnet:?xt=urn:btih:$(hash_of found-one.bin)"
+	farm "{\"op\":\"session\",\"id\":\"finder\",\"listen\":\"$pex_net.5:6881\",\"bootstrap\":\"$leech_ip:6880\"}"
+	for ((i = 0; i < dht_count; i++)); do known+=",[\"$(dht_ip "$i")\",$(dht_port "$i")]"; done
+	sleep 1 # for its node ID, see peers.py
+	farm "{\"op\":\"nodes\",\"id\":\"finder\",\"nodes\":[${known#,}]}"
+	announced found-two.bin "$self_ip" || fail "we did not announce ourselves"
+	farm "{\"op\":\"leech\",\"id\":\"finder\",\"magnet\":\"magnet:?xt=urn:btih:$(hash_of found-two.bin)\",\"save\":\"$tmp/found-two\"}"
+	farm "{\"op\":\"wait\",\"id\":\"finder\",\"hash\":\"$(hash_of found-two.bin)\",\"timeout\":40}"
+	cmp "$tmp/found-two/found-two.bin" "$tmp/data/found-two.bin"
+	says found "$(hash_of found-two.bin)" DHT '.status | test("^working .[0-9]+ nodes")' '.next > 0' '.peers >= 1'
+}
+
+# What transmission began above; it announces and asks as slowly as twice a minute.
+found_by_transmission() {
+	soon 40 cmp "$tmp/found-one/found-one.bin" "$tmp/data/found-one.bin"
+	umount_fs found
+}
+
+# The hub has everything and unchokes nobody; who knows only it can get the data only from those of whom it tells.
+pex_both_ways() {
+	local hash quiet='"dht":false,"settings":{"close_redundant_connections":false,"allowed_fast_set_size":0'
+	hash=$(hash_of pex.bin)
+	farm "{\"op\":\"session\",\"id\":\"hub\",\"listen\":\"$pex_net.1:6881\",$quiet,\"unchoke_slots_limit\":0}}"
+	farm "{\"op\":\"session\",\"id\":\"lone\",\"listen\":\"$pex_net.2:6881\",$quiet}}"
+	seed_libtorrent hub pex.bin
+	seed_libtorrent lone pex.bin
+	farm "{\"op\":\"connect\",\"id\":\"lone\",\"hash\":\"$hash\",\"peer\":[\"$pex_net.1\",6881]}"
+	mount_fs pex --no-dht --no-lpd
+	add pex pex.bin "$pex_net.1:6881"
+	equal pex pex.bin 90
+	told_by PEX pex "$hash" "$pex_net.2:6881" || fail "$(source_of pex "$hash" "$pex_net.2:6881")"
+	says pex "$hash" "Peer Exchange" '.status | test("^working .[0-9]+ senders")' '.seeds + .peers >= 1'
+	says pex "$hash" "[DHT]" '.status == "disabled"' '.next == null'
+	says pex "$hash" "Local Peer" '.status == "disabled"'
+	# A client that knows only the hub gets it from us.
+	no_longer_seeds lone pex.bin
+	farm "{\"op\":\"session\",\"id\":\"learner\",\"listen\":\"$pex_net.3:6881\",$quiet}}"
+	farm "{\"op\":\"leech\",\"id\":\"learner\",\"magnet\":\"magnet:?xt=urn:btih:$hash\",\"save\":\"$tmp/learner\",\"peer\":[\"$pex_net.1\",6881]}"
+	farm "{\"op\":\"wait\",\"id\":\"learner\",\"hash\":\"$hash\",\"timeout\":90}"
+	cmp "$tmp/learner/pex.bin" "$tmp/data/pex.bin"
+	# One that knows only us hears of the others from us.
+	farm "{\"op\":\"session\",\"id\":\"listener\",\"listen\":\"$pex_net.4:6881\",$quiet,\"download_rate_limit\":50000}}"
+	farm "{\"op\":\"leech\",\"id\":\"listener\",\"magnet\":\"magnet:?xt=urn:btih:$hash\",\"save\":\"$tmp/listener\",\"peer\":[\"$self_ip\",$(port_of pex)]}"
+	soon 70 heard_of listener "$hash" PEX "$pex_net.1:6881"
+	umount_fs pex
+}
+
+# heard_of SESSION HASH SOURCE ADDR
+heard_of() { farm "{\"op\":\"peers\",\"id\":\"$1\",\"hash\":\"$2\"}" | jq -e ".peers[\"$4\"] | index(\"$3\")"; }
+
+# transmission in the home, without DHT. It hears nobody of its own host, as it switches the loop of its multicasts off.
+home_transmission() {
+	local dir=$tmp/home-transmission
+	mkdir "$dir"
+	cat >"$dir/settings.json" <<-END
+		{"peer-port": 6881, "download-dir": "$tmp/data", "rpc-bind-address": "127.0.0.1", "rpc-port": 9091, "lpd-enabled": true,
+		 "dht-enabled": false, "utp-enabled": false, "port-forwarding-enabled": false, "cache-size-mb": 1}
+	END
+	in_space home4 transmission-daemon --foreground --config-dir "$dir" --logfile "$tmp/log/home-transmission" >/dev/null 2>&1 &
+	soon 10 in_space home4 transmission-remote --add "$(torrent_of home-lpd.bin)"
+}
+
+# Multicasts alone: we find the others, and they find us whoever came first.
+lpd_both_ways() {
+	local lpd for
+	home_up 100mbit
+	home_transmission
+	mkdir "$tmp/lsd" "$tmp/for-home"
+	lpd=$(hash_of home-lpd.bin) for=$(hash_of for-home.bin)
+	mount_home 1 --no-dht
+	add home1 home-lpd.bin
+	mount_home 2 --no-dht
+	add home2 for-home.bin "$libtorrent_ip:6881"
+	equal home2 for-home.bin
+	in_space home4 transmission-remote --download-dir "$tmp/for-home" --add "magnet:?xt=urn:btih:$for"
+
+	mount_fs lsd --no-dht
+	add lsd lsd.bin
+	equal lsd lsd.bin
+	no_longer_seeds lpd lsd.bin
+	farm "{\"op\":\"session\",\"id\":\"lsdleech\",\"listen\":\"$leech_ip:6885\",\"dht\":false,\"lsd\":true}"
+	farm "{\"op\":\"leech\",\"id\":\"lsdleech\",\"magnet\":\"magnet:?xt=urn:btih:$(hash_of lsd.bin)\",\"save\":\"$tmp/lsd\"}"
+	farm "{\"op\":\"wait\",\"id\":\"lsdleech\",\"hash\":\"$(hash_of lsd.bin)\",\"timeout\":20}"
+	cmp "$tmp/lsd/lsd.bin" "$tmp/data/lsd.bin"
+	umount_fs lsd
+
+	equal home1 home-lpd.bin 40
+	same "$(source_of home1 "$lpd" "$(home_ip 4):6881")" LPD
+	says home1 "$lpd" "Local Peer" '.status == "working"' '.peers == 1' '.next > 0 and .next <= 300'
+	umount_fs home1
+	soon 40 cmp "$tmp/for-home/for-home.bin" "$tmp/data/for-home.bin"
+
+	# Who knows only transmission hears of the second mount from it.
+	mount_home 3 --no-dht --no-lpd
+	add home3 for-home.bin "$(home_ip 4):6881"
+	soon 100 told_by PEX home3 "$for" "$(home_ip 2):$(port_of home2)"
+	umount_fs home2
+	umount_fs home3
+}
+
+# scrape NAME: what the tracker knows, as "complete incomplete".
+scrape() {
+	in_peers "$python" - "$(hash_of "$1")" "http://$tracker_ip:6969/scrape" <<-'END'
+		import os, sys, urllib.parse, urllib.request
+		sys.path.insert(0, os.environ['here'])
+		import bencode
+		h = bytes.fromhex(sys.argv[1])
+		with urllib.request.urlopen(sys.argv[2] + '?info_hash=' + urllib.parse.quote(h, ''), timeout=5) as r:
+		    f = bencode.decode(r.read())[b'files'].get(h, {})
+		print(f.get(b'complete', 0), f.get(b'incomplete', 0))
+	END
+}
+
+scrapes() { [ "$(scrape "$1")" = "$2" ]; }
+
+# Trackers alone, one named in a magnet and one in a file, by HTTP and by UDP; it knows of us as long as we are there.
+trackers() {
+	local http udp
+	export here
+	http=$(hash_of http.bin) udp=$(hash_of udp.bin)
+	farm "{\"op\":\"session\",\"id\":\"tracked\",\"listen\":\"$libtorrent_ip:6890\",\"dht\":false}"
+	seed_libtorrent tracked http.bin udp.bin private.bin
+	soon 10 scrapes http.bin "1 0"
+	soon 10 scrapes udp.bin "1 0"
+	mount_fs tracked --no-dht --no-lpd
+	mkdir "$tmp/mnt/tracked/magnet:?xt=urn:btih:$http&tr=http%3A%2F%2F$tracker_ip%3A6969%2Fannounce"
+	cp "$(torrent_of udp.bin)" "$tmp/mnt/tracked/"
+	equal tracked http.bin
+	equal tracked udp.bin
+	says tracked "$http" "http://$tracker_ip:6969" '.status == "working"' '.seeds == 1' '.next > 30'
+	says tracked "$udp" "udp://$tracker_ip:6969" '.status == "working"' '.seeds == 1' '.next > 30'
+	same "$(source_of tracked "$udp" "$libtorrent_ip:6890")" tracker
+	contains "$("$magnetfs" status "$tmp/mnt/tracked")" "udp://$tracker_ip:6969"
+	scrapes http.bin "1 1" || scrapes http.bin "2 0" || fail "the tracker knows $(scrape http.bin)"
+	umount_fs tracked
+	soon 5 scrapes http.bin "1 0"
+	soon 5 scrapes udp.bin "1 0"
+}
+
+# private=1: nobody but the tracker hears of it.
+private_torrent() {
+	local hash row
+	hash=$(hash_of private.bin)
+	"$python" "$here/sniff.py" mfs0 "$hash" >"$tmp/log/sniff" &
+	soon 5 grep -q ready "$tmp/log/sniff"
+	mount_fs private --dht-bootstrap "$(dht_addrs 3)"
+	cp "$(torrent_of private.bin)" "$tmp/mnt/private/"
+	equal private private.bin
+	for row in "[DHT]" "Local Peer" "Peer Exchange"; do
+		says private "$hash" "$row" '.status == "not allowed (private)"' '.next == null' '.peers == null'
+	done
+	says private "$hash" "udp://$tracker_ip:6969" '.status == "working"' '.seeds == 1'
+	sleep 1
+	umount_fs private
+	grep -q "$tracker_ip:6969" "$tmp/log/sniff" # it does see them
+	same "$(grep -v -e ready -e "UDP .*$tracker_ip:6969" -e '^TCP handshake' "$tmp/log/sniff" || true)" ""
+}
+
+# cut_off ADDR…: no packet gets to these hosts until "back".
+cut_off() { local i; for i in "$@"; do ip route add blackhole "$i"; done; }
+back() { local i; for i in "$@"; do ip route del blackhole "$i"; done; }
+
+bootstrap_node_dies() {
+	local router
+	router=$(dht_ip 8)
+	mount_fs orphan --no-lpd --dht-bootstrap "$(dht_ip 8):6881"
+	add orphan spelled.bin
+	equal orphan spelled.bin
+	soon 5 says orphan "$(hash_of spelled.bin)" DHT ".status | capture(\"working .(?<n>[0-9]+) nodes\").n | tonumber >= $dht_count"
+	cut_off "$router"
+	add orphan later.bin
+	equal orphan later.bin
+	back "$router"
+	umount_fs orphan
+}
+
+# The saved table is enough when none of the built-in routers can be reached.
+restart_without_routers() {
+	local i routers_ip=()
+	for i in "${!routers[@]}"; do routers_ip+=("$(dht_ip "$i")"); done
+	mount_fs offline --no-lpd
+	add offline later.bin
+	equal offline later.bin
+	umount_fs offline
+	cut_off "${routers_ip[@]}"
+	mount_fs offline --no-lpd
+	add offline offline.bin
+	equal offline offline.bin
+	back "${routers_ip[@]}"
+	umount_fs offline
+}

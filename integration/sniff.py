@@ -1,0 +1,31 @@
+#!/usr/bin/python3
+"""sniff.py INTERFACE HASH: prints who is told of a torrent in the packets that leave through an interface.
+
+One line for each packet with the info-hash, in bytes or in hex digits: "UDP FROM TO" or "TCP handshake FROM TO"; and
+"ut_pex FROM TO" for each offer of peer exchange. Runs until it is killed; prints "ready" first.
+"""
+import os, socket, struct, sys
+
+
+def main():
+    raw = bytes.fromhex(sys.argv[2])
+    hexed = sys.argv[2].lower().encode()
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3)) as sock:  # ETH_P_ALL: only that sees what leaves
+        sock.bind((sys.argv[1], 3))
+        print('ready', flush=True)
+        while True:
+            b, (_, _, kind, _, _) = sock.recvfrom(65536)
+            if kind != socket.PACKET_OUTGOING or b[0] >> 4 != 4 or b[9] not in (6, 17):
+                continue
+            ip = (b[0] & 15) * 4
+            src, dst = socket.inet_ntoa(b[12:16]), socket.inet_ntoa(b[16:20])
+            sport, dport = struct.unpack('>HH', b[ip:ip + 4])
+            way = '%s:%d %s:%d' % (src, sport, dst, dport)
+            if raw in b or hexed in b.lower():
+                print('UDP' if b[9] == 17 else 'TCP handshake', way, flush=True)
+            if b'6:ut_pex' in b:
+                print('ut_pex', way, flush=True)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
