@@ -22,6 +22,9 @@ const (
 	warmFor = time.Minute
 	// idlePeers stay connected after that.
 	idlePeers = 4
+	// maxSilence is how long a peer may owe blocks and send none while a read
+	// waits. It was asked no more long before (snubbed).
+	maxSilence = 8 * time.Second
 	// maxUnasked is how many blocks a peer may send that it was not asked for.
 	maxUnasked = 64
 	// maxFaults is how many small offences are forgiven.
@@ -281,9 +284,24 @@ func (l *loop) tick(now time.Time) {
 		l.rechoke(now)
 	}
 	l.exchangePeers(now)
+	l.dropSilent(now)
 	l.interested = true
 	if !l.wantPeers(now) {
 		l.quieten()
+	}
+}
+
+// dropSilent ends connections over which nothing comes although blocks are owed,
+// while somebody waits. Real peers get stuck like that; the next connection to the
+// same peer mostly works.
+func (l *loop) dropSilent(now time.Time) {
+	if l.picker == nil || len(l.since) == 0 {
+		return
+	}
+	for id, r := range l.peers {
+		if l.picker.Silent(id, now) > maxSilence {
+			r.conn.Close(errSilent)
+		}
 	}
 }
 

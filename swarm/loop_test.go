@@ -393,3 +393,18 @@ func TestLoopIdleLetsGo(t *testing.T) {
 		t.Error("no tick although peers are connected")
 	}
 }
+
+func TestLoopDropsSilentPeers(t *testing.T) {
+	s := newStage(t, 1, false)
+	c, id := s.join(1, true)
+	s.offerInfo(id)
+	s.seed(id)
+	s.want(0)
+	for range 2 * maxSilence / tickEvery {
+		s.now = s.now.Add(tickEvery)
+		s.l.flush(s.now)
+	}
+	if c.closed != errSilent {
+		t.Errorf("closed: %v, want %v", c.closed, errSilent)
+	}
+}

@@ -18,6 +18,7 @@ var (
 	errIdle      = errors.New("nobody reads the torrent")
 	errDuplicate = errors.New("connected twice")
 	errFull      = errors.New("enough connections")
+	errSilent    = errors.New("owes blocks and sends nothing")
 )
 
 // peerFault is why a peer was closed, when it was to blame.

@@ -36,7 +36,7 @@ func (p *Picker) Received(id PeerID, b Block, now time.Time) Answer {
 	pr.drop(r)
 	pr.link.received(r.size, r.sent, r.due, r.alone, now)
 	pr.lastBlock = now
-	pr.silentSince = time.Time{}
+	pr.silentSince, pr.muteSince = time.Time{}, time.Time{}
 	pr.snubbed, pr.snubs = false, 0
 	pr.skipUntil = time.Time{}
 	pr.settle(priorRate, now)

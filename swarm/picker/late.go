@@ -135,6 +135,9 @@ func (p *Picker) snub(now time.Time) (ids []PeerID) {
 		if late < patience {
 			continue
 		}
+		if pr.muteSince.IsZero() {
+			pr.muteSince = now.Add(-late)
+		}
 		pr.snubbed, pr.snubbedAt = true, now
 		pr.snubs++
 		for _, r := range pr.queue {

@@ -57,6 +57,9 @@ type peer struct {
 	// did not come; zero if a block came since. Without it, a peer that never
 	// answers would be as good as new each time others have done its work.
 	silentSince time.Time
+	// muteSince is when the silence began for which it was snubbed, however
+	// often since then.
+	muteSince time.Time
 }
 
 // request is one block asked from one peer.
@@ -263,6 +266,19 @@ func later(a, b time.Time) time.Time {
 func (p *Picker) CanDeliver(id PeerID, piece int) bool {
 	pr := p.peers[id]
 	return pr != nil && piece >= 0 && piece < p.pieces && pr.canAsk(piece) && !pr.snubbed
+}
+
+// Silent is for how long the peer has owed blocks without sending any; 0 if it owes
+// none.
+func (p *Picker) Silent(id PeerID, now time.Time) time.Duration {
+	pr := p.peers[id]
+	switch {
+	case pr == nil:
+		return 0
+	case !pr.muteSince.IsZero():
+		return now.Sub(pr.muteSince)
+	}
+	return pr.overdue(now)
 }
 
 // Link is what the picker believes of a peer, for status displays.
