@@ -228,7 +228,12 @@ func (l *Library) join(t *Torrent) {
 	t.sw = sw
 	t.joins++
 	// What was lost since was told to the swarm before.
-	lost := slices.DeleteFunc(have, func(p int) bool { return t.have.Test(uint(p)) })
+	var lost []int
+	for _, p := range have {
+		if !t.have.Test(uint(p)) {
+			lost = append(lost, p)
+		}
+	}
 	t.mu.Unlock()
 	if len(lost) > 0 {
 		sw.Evicted(lost...)
