@@ -76,7 +76,8 @@ type Config struct {
 	NoBlocksTimeout time.Duration
 
 	// PinCapacity returns how many bytes may be pinned; it may change. Nil: three
-	// quarters of the cache's budget, so that readers keep a quarter.
+	// quarters of the disk's budget, or of the cache's if there is no disk, so that
+	// readers keep a quarter.
 	PinCapacity func() int64
 }
 

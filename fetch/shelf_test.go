@@ -340,3 +340,24 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+// What is pinned is held on the disk, more than fits into memory, and is there
+// after a restart.
+func TestDiskPins(t *testing.T) {
+	f := newDiskFixture(t, mib, 64*mib)
+	tor := f.add(f.ft)
+	if err := tor.Pin(nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all is here", func() bool { return tor.Complete(tor.Root()) })
+	eventually(t, "all is pinned on the disk", func() bool { return f.tier.Flush() == nil && f.tier.Stats().Pinned == 2048*kib })
+	eventually(t, "memory is free", func() bool { return f.cache.Pinned() == 0 })
+	tor = f.restart(t)
+	f.engine.of(f.ft).setPeers(0)
+	mustEqual(t, "complete", tor.Complete(tor.Root()), true)
+	eventually(t, "all is pinned again", func() bool { return f.tier.Stats().Pinned == 2048*kib })
+	if err := tor.Unpin(nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nothing is pinned", func() bool { return f.tier.Stats().Pinned == 0 })
+}
