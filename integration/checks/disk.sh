@@ -55,7 +55,7 @@ disk_show_and_clear() {
 	add disk big.bin "$libtorrent_ip:6881"
 	soon 10 test -e "$tmp/mnt/disk/big.bin/big.bin"
 	"$magnetfs" rm --purge "$tmp/mnt/disk" big.bin
-	soon 5 absent "$(cache_of disk)/$hash"
+	soon 5 test ! -e "$(cache_of disk)/$hash"
 	"$magnetfs" cache clear "$tmp/mnt/disk"
 	same "$(cache_json disk | jq .disk.used)" 0
 	exits 10 "$magnetfs" cache clear "$tmp/mnt/disk" nonsense
