@@ -52,7 +52,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/home checks/life checks/adding checks/reading checks/peers checks/blocking; do
+for part in net spaces seeds lib checks/discovery checks/home checks/life checks/adding checks/reading checks/disk checks/peers checks/blocking; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -63,6 +63,7 @@ checks=(
 	bad_magnets spellings raw_slashes same_torrent_again add_and_rm
 	folders_and_names padding_links_and_modes nothing_can_be_changed status_of_a_mount
 	big_file parallel_readers mapped_readers on_demand_only little_memory
+	disk_survives_restart disk_survives_kill_9 disk_is_locked disk_show_and_clear without_disk disk_is_full
 	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv
 	home_draws_one_copy
 	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission
@@ -93,7 +94,7 @@ set_up() {
 	dht_up
 	transmission_up from-transmission.bin
 	aria2_up
-	local seeded=(big.bin video.mp4 video.mkv tree padded from-libtorrent.bin shared.bin shared-two.bin xpe.bin routers.bin
+	local seeded=(big.bin kept.bin video.mp4 video.mkv tree padded from-libtorrent.bin shared.bin shared-two.bin xpe.bin routers.bin
 		user.bin hurt.bin wrongmeta.bin spelled.bin
 		home.bin for-home.bin found-one.bin found-two.bin later.bin offline.bin) name
 	seed_libtorrent seed "${seeded[@]}"

@@ -198,6 +198,17 @@ func (c *Cache) Drop(torrent uint64) {
 	}
 }
 
+// Discard forgets pieces of a torrent that are not pinned, without a report.
+func (c *Cache) Discard(torrent uint64, pieces ...int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range pieces {
+		if it := c.items[Key{torrent, p}]; it != nil && it.at != pinned {
+			c.forget(it)
+		}
+	}
+}
+
 // Close forgets everything and ends the goroutines; evictions that are not
 // reported yet are reported before. Afterwards Get finds nothing and Put keeps
 // nothing. It may be called more than once, but not from the eviction callback.

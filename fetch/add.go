@@ -71,7 +71,7 @@ func (l *Library) add(hash metainfo.InfoHash, rec record, typed string, info *me
 	}
 	t = l.newTorrent(hash, rec)
 	if info != nil {
-		t.tree = newTree(info)
+		t.tree = newTree(info, t.openShelf(info))
 		close(t.ready)
 	}
 	l.insert(t, base)
@@ -160,10 +160,14 @@ func (l *Library) merge(t *Torrent, hash metainfo.InfoHash, rec record, typed st
 // gotInfo makes a torrent ready. The swarm calls it, without the edit token: the
 // swarm's Close may be waiting for it.
 func (l *Library) gotInfo(t *Torrent, info *metainfo.Info) {
-	tree := newTree(info)
+	if t.Root() != nil {
+		return
+	}
+	tree := newTree(info, t.openShelf(info))
 	t.mu.Lock()
 	if t.info != nil || t.left {
 		t.mu.Unlock()
+		tree.shelf.close()
 		return
 	}
 	t.tree = tree
@@ -196,8 +200,14 @@ func (l *Library) gotInfo(t *Torrent, info *metainfo.Info) {
 }
 
 // Remove leaves the torrent and forgets it. Its blocked reads fail with
-// ErrRemoved. Removing it again returns ErrRemoved.
-func (l *Library) Remove(t *Torrent) error {
+// ErrRemoved. Removing it again returns ErrRemoved. What the disk has of it stays
+// there until the room is needed, in case it is added again.
+func (l *Library) Remove(t *Torrent) error { return l.remove(t, shelf.close) }
+
+// Purge removes the torrent, and what the disk has of it.
+func (l *Library) Purge(t *Torrent) error { return l.remove(t, shelf.purge) }
+
+func (l *Library) remove(t *Torrent, leave func(shelf)) error {
 	l.edit()
 	defer l.endEdit()
 	if !l.open() {
@@ -222,6 +232,7 @@ func (l *Library) Remove(t *Torrent) error {
 
 	close(t.removed)
 	sw.Close()
+	leave(t.onDisk())
 	l.cache.Drop(t.handle)
 	l.keeper.poke(t)
 	l.events.send(Change{Torrent: t, Kind: Removed, Name: name})

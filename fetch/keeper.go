@@ -33,9 +33,9 @@ const (
 //
 // Pieces are fetched in their order, so that a file can be read from its beginning
 // while the rest comes; those that no connected peer has are passed over for a
-// while. The cache's pins are taken for pieces that are here, and for the few that
-// are on their way, so that a large pin does not empty the cache before it needs
-// the room.
+// while. Pieces that are here are pinned on the disk, or in memory if the disk does
+// not have them; the few that are on their way in memory, so that a large pin does
+// not empty it before it needs the room.
 type keeper struct {
 	lib  *Library
 	held map[*Torrent]*holding
@@ -49,7 +49,9 @@ type keeper struct {
 
 // holding is what the keeper holds of one torrent.
 type holding struct {
-	pieces  *bitset.BitSet // pinned in the cache
+	pieces  *bitset.BitSet // pinned in memory
+	shelved *bitset.BitSet // here, and pinned on the disk instead
+	shelf   shelf
 	bytes   int64          // of these
 	coming  []int          // of these: wanted from the swarm, as it was told last
 	absent  *bitset.BitSet // nobody had them
@@ -67,6 +69,9 @@ func newKeeper(l *Library) *keeper {
 func (l *Library) pinCapacity() int64 {
 	if l.capacity != nil {
 		return max(0, l.capacity())
+	}
+	if l.disk != nil {
+		return l.disk.Budget() / 4 * 3
 	}
 	return l.cache.Budget() / 4 * 3
 }
@@ -119,6 +124,7 @@ func (k *keeper) close() {
 		for p := range h.pieces.EachSet() {
 			k.lib.cache.Unpin(t.key(int(p)))
 		}
+		h.unshelve(h.shelved.Clone())
 	}
 	clear(k.held)
 }
@@ -146,6 +152,7 @@ func (k *keeper) apply(t *Torrent, stop <-chan struct{}) bool {
 // pinState is what the keeper has to know of a torrent.
 type pinState struct {
 	want, have *bitset.BitSet // want is nil if nothing is pinned
+	shelf      shelf
 	sw         Swarm
 	joins      int
 	pieceLen   int64
@@ -156,7 +163,7 @@ func (t *Torrent) pinState() (s pinState) {
 	defer t.mu.Unlock()
 	s.sw, s.joins = t.sw, t.joins
 	if !t.left && t.pins.pieces != nil {
-		s.want, s.have, s.pieceLen = t.pins.pieces.Clone(), t.have.Clone(), t.info.PieceLength
+		s.want, s.have, s.shelf, s.pieceLen = t.pins.pieces.Clone(), t.have.Clone(), t.shelf, t.info.PieceLength
 	}
 	return s
 }
@@ -168,6 +175,7 @@ func (k *keeper) tend(t *Torrent, now time.Time, ticked bool) {
 	if s.want == nil {
 		if h != nil {
 			k.release(t, h, h.pieces.Clone())
+			h.unshelve(h.shelved.Clone())
 			delete(k.held, t)
 			k.lib.readers.setKept(k.kept)
 			if len(h.coming) > 0 {
@@ -177,12 +185,22 @@ func (k *keeper) tend(t *Torrent, now time.Time, ticked bool) {
 		return
 	}
 	if h == nil {
-		h = &holding{pieces: bitset.New(s.want.Len()), absent: bitset.New(s.want.Len())}
+		n := s.want.Len()
+		h = &holding{pieces: bitset.New(n), shelved: bitset.New(n), absent: bitset.New(n), shelf: s.shelf}
 		k.held[t] = h
 	}
 	k.release(t, h, h.pieces.Difference(s.want))
-	for p := range s.want.Intersection(s.have).Difference(h.pieces).EachSet() {
-		k.hold(t, h, int(p))
+	here := s.want.Intersection(s.have)
+	h.unshelve(h.shelved.Difference(here))
+	if ticked {
+		h.checkShelf()
+	}
+	for p := range here.Difference(h.shelved).EachSet() {
+		switch {
+		case k.shelve(t, h, int(p), ticked):
+		case !h.pieces.Test(p):
+			k.hold(t, h, int(p))
+		}
 	}
 	had := s.want.IntersectionCardinality(s.have)
 	h.arrived = h.arrived || had > h.had
@@ -198,10 +216,54 @@ func (k *keeper) tend(t *Torrent, now time.Time, ticked bool) {
 	t.mu.Unlock()
 }
 
-// hold pins a piece in the cache. False: there is no room.
+// shelve pins a piece that is here on the disk, if it is there, and lets it go from
+// memory. again has it written once more: the disk may have been too slow before.
+func (k *keeper) shelve(t *Torrent, h *holding, piece int, again bool) bool {
+	h.shelf.pin(piece)
+	on := h.shelf.contains(piece)
+	if !on && again {
+		if data := k.lib.cache.Get(t.key(piece)); data != nil {
+			on = h.shelf.put(piece, data)
+		}
+	}
+	if !on {
+		h.shelf.unpin(piece)
+		return false
+	}
+	h.shelved.Set(uint(piece))
+	if h.pieces.Test(uint(piece)) {
+		k.release(t, h, bitset.New(h.pieces.Len()).Set(uint(piece)))
+	}
+	return true
+}
+
+func (h *holding) unshelve(pieces *bitset.BitSet) {
+	for p := range pieces.EachSet() {
+		h.shelved.Clear(p)
+		h.shelf.unpin(int(p))
+	}
+}
+
+// checkShelf takes off what the disk lost.
+func (h *holding) checkShelf() {
+	list := make([]int, 0, h.shelved.Count())
+	for p := range h.shelved.EachSet() {
+		list = append(list, int(p))
+	}
+	if len(list) == 0 {
+		return
+	}
+	lost := bitset.New(h.shelved.Len())
+	for _, p := range h.shelf.missing(list) {
+		lost.Set(uint(p))
+	}
+	h.unshelve(lost)
+}
+
+// hold pins a piece in memory. False: there is no room.
 func (k *keeper) hold(t *Torrent, h *holding, piece int) bool {
 	size := t.pieceSize(piece)
-	if k.kept+size > k.lib.pinCapacity() || !k.lib.cache.Pin(t.key(piece), size) {
+	if k.kept+size > min(k.lib.pinCapacity(), k.lib.cache.Budget()/4*3) || !k.lib.cache.Pin(t.key(piece), size) {
 		return false
 	}
 	h.pieces.Set(uint(piece))

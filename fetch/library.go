@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"magnetfs/cache"
+	"magnetfs/cache/disk"
 	"magnetfs/swarm"
 	"magnetfs/swarm/metainfo"
 )
@@ -56,6 +57,10 @@ type Config struct {
 	// not close it; close it after the library and the engine.
 	Cache *cache.Cache
 
+	// Disk keeps the pieces beyond memory and restarts; nil: memory only. The
+	// library does not close it; close it after the library.
+	Disk *disk.Tier
+
 	// StateDir is the folder of what outlives the process. It is created if
 	// missing and locked against a second process.
 	StateDir string
@@ -71,7 +76,8 @@ type Config struct {
 	NoBlocksTimeout time.Duration
 
 	// PinCapacity returns how many bytes may be pinned; it may change. Nil: three
-	// quarters of the cache's budget, so that readers keep a quarter.
+	// quarters of the disk's budget, or of the cache's if there is no disk, so that
+	// readers keep a quarter.
 	PinCapacity func() int64
 }
 
@@ -80,6 +86,7 @@ type Config struct {
 type Library struct {
 	engine   Engine
 	cache    *cache.Cache
+	disk     *disk.Tier // may be nil
 	log      *slog.Logger
 	noPeers  time.Duration
 	noBlocks time.Duration
@@ -127,6 +134,7 @@ func Open(cfg Config) (*Library, error) {
 	l := &Library{
 		engine:   cfg.Engine,
 		cache:    cfg.Cache,
+		disk:     cfg.Disk,
 		log:      cfg.Log,
 		noPeers:  cmp.Or(cfg.NoPeersTimeout, defaultNoPeers),
 		noBlocks: cmp.Or(cfg.NoBlocksTimeout, defaultNoBlocks),
@@ -143,7 +151,7 @@ func Open(cfg Config) (*Library, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
-	d, found, err := openDisk(cfg.StateDir, l.log)
+	d, found, err := openState(cfg.StateDir, l.log)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +180,7 @@ func (l *Library) restore(found []stored) {
 		}
 		t := l.newTorrent(hash, s.rec)
 		if s.info != nil {
-			t.tree = newTree(s.info)
+			t.tree = newTree(s.info, t.openShelf(s.info))
 			t.restorePins()
 			close(t.ready)
 		}
@@ -202,6 +210,7 @@ func (l *Library) newTorrent(hash metainfo.InfoHash, rec record) *Torrent {
 func (l *Library) join(t *Torrent) {
 	s := t.stored()
 	rec := s.rec
+	have := t.pieces()
 	sw, err := l.engine.Add(swarm.AddSpec{
 		InfoHash: t.hash,
 		Name:     rec.Name,
@@ -209,6 +218,7 @@ func (l *Library) join(t *Torrent) {
 		Peers:    rec.Peers,
 		Trackers: rec.Trackers,
 		Store:    store{t},
+		Have:     have,
 		OnInfo:   func(info *metainfo.Info) { l.gotInfo(t, info) },
 	})
 	if err != nil {
@@ -218,7 +228,17 @@ func (l *Library) join(t *Torrent) {
 	t.mu.Lock()
 	t.sw = sw
 	t.joins++
+	// What was lost since was told to the swarm before.
+	var lost []int
+	for _, p := range have {
+		if !t.have.Test(uint(p)) {
+			lost = append(lost, p)
+		}
+	}
 	t.mu.Unlock()
+	if len(lost) > 0 {
+		sw.Evicted(lost...)
+	}
 	l.keeper.poke(t)
 }
 
@@ -231,7 +251,10 @@ func (l *Library) Close() error {
 		defer l.endEdit()
 		var wg sync.WaitGroup
 		for _, t := range l.Torrents() {
-			wg.Go(t.swarm().Close)
+			wg.Go(func() {
+				t.swarm().Close()
+				t.onDisk().close()
+			})
 		}
 		wg.Wait()
 		l.cache.OnEvict(nil)

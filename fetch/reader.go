@@ -15,6 +15,7 @@ type Reader struct {
 	node *Node
 	file span
 
+	shelf  shelf // the torrent's
 	closed chan struct{}
 
 	mu      sync.Mutex // leaf; guards:
@@ -29,9 +30,10 @@ type Reader struct {
 	again   bool  // and shall go round once more
 
 	// Owned by whoever has the turn, not by mu.
-	pins    map[int]bool
-	wanting bool // the swarm has wants of ours
-	counted bool // one of readers.players
+	pins    map[int]bool // in memory
+	kept    map[int]bool // pinned on the disk
+	wanting bool         // the swarm has wants of ours
+	counted bool         // one of readers.players
 }
 
 // failure is the range of the last read that timed out. A kernel asks again for
@@ -87,11 +89,16 @@ func (r *Reader) Read(ctx context.Context, off int64, n int) ([][]byte, error) {
 
 	for _, p := range visits {
 		r.t.lib.cache.Visit(r.t.key(p))
+		r.shelf.visit(p)
 	}
 	slots := make([][]byte, last-first+1)
 	missing := 0
 	for i := range slots {
-		if slots[i] = r.t.lib.cache.Get(r.t.key(first + i)); slots[i] == nil {
+		data, err := r.get(ctx, first+i)
+		if err != nil {
+			return nil, err
+		}
+		if slots[i] = data; data == nil {
 			missing++
 		}
 	}

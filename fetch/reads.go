@@ -72,7 +72,7 @@ func (t *Torrent) Readers(waiting []WaitingPiece) []ReaderStatus {
 		s := r.status()
 		s.Ahead = r.buffered(s.Offset)
 		for _, p := range s.Window {
-			if t.lib.cache.Contains(t.key(p)) {
+			if r.here(p) {
 				s.WindowHave++
 			}
 		}
@@ -153,7 +153,7 @@ func (r *Reader) status() ReaderStatus {
 func (r *Reader) buffered(off int64) int64 {
 	for p := off; p < r.file.size; {
 		i := r.file.piece(p)
-		if !r.t.lib.cache.Contains(r.t.key(i)) {
+		if !r.here(i) {
 			return p - off
 		}
 		p = r.file.begin(i + 1)

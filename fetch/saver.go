@@ -20,7 +20,7 @@ const (
 // saver writes what changed to the state directory, from a goroutine of its own.
 // Changes that come while it writes are written together.
 type saver struct {
-	disk     *disk // used by run, and by close after its end
+	disk     *stateDir // used by run, and by close after its end
 	snapshot func() []stored
 	log      *slog.Logger
 	wake     chan struct{} // capacity 1
@@ -30,7 +30,7 @@ type saver struct {
 	done  chan struct{} // closed when what is dirty now was written, or could not be
 }
 
-func newSaver(d *disk, snapshot func() []stored, log *slog.Logger) *saver {
+func newSaver(d *stateDir, snapshot func() []stored, log *slog.Logger) *saver {
 	return &saver{
 		disk:     d,
 		snapshot: snapshot,

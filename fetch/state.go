@@ -40,8 +40,8 @@ var (
 // so only a foreign program can have it.
 const dbTimeout = 2 * time.Second
 
-// disk is the state directory. Only one goroutine at a time uses it.
-type disk struct {
+// stateDir is the state directory in use. Only one goroutine at a time uses it.
+type stateDir struct {
 	dir  string
 	log  *slog.Logger
 	lock *os.File
@@ -54,14 +54,14 @@ type stored struct {
 	info *metainfo.Info // nil: unknown
 }
 
-// openDisk locks the directory and returns what is in it. A database that cannot
+// openState locks the directory and returns what is in it. A database that cannot
 // be read is put aside and made anew from the list; what was in neither is
 // fetched from the swarm again.
-func openDisk(dir string, log *slog.Logger) (*disk, []stored, error) {
+func openState(dir string, log *slog.Logger) (*stateDir, []stored, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("fetch: state directory: %w", err)
 	}
-	d := &disk{dir: dir, log: log}
+	d := &stateDir{dir: dir, log: log}
 	if err := d.takeLock(); err != nil {
 		return nil, nil, err
 	}
@@ -98,13 +98,13 @@ func openDisk(dir string, log *slog.Logger) (*disk, []stored, error) {
 	return d, found, nil
 }
 
-func (d *disk) path(name string) string { return filepath.Join(d.dir, name) }
+func (d *stateDir) path(name string) string { return filepath.Join(d.dir, name) }
 
 func stamp() string { return time.Now().UTC().Format("20060102T150405.000") }
 
 // takeLock makes sure that no other process uses the directory. The lock ends with
 // the process, however it ends.
-func (d *disk) takeLock() error {
+func (d *stateDir) takeLock() error {
 	f, err := os.OpenFile(d.path(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("fetch: state directory: %w", err)
@@ -132,7 +132,7 @@ func (d *disk) takeLock() error {
 var errNew = errors.New("new database")
 
 // load opens the database and reads all of it.
-func (d *disk) load() (found []stored, err error) {
+func (d *stateDir) load() (found []stored, err error) {
 	err = guard(func() error {
 		db, err := bolt.Open(d.path(dbFile), 0o600, &bolt.Options{Timeout: dbTimeout})
 		if err != nil {
@@ -162,7 +162,7 @@ func (d *disk) load() (found []stored, err error) {
 
 // parse returns nil for metadata that is not what it should be: it is fetched
 // again.
-func (d *disk) parse(hash string, raw []byte) *metainfo.Info {
+func (d *stateDir) parse(hash string, raw []byte) *metainfo.Info {
 	info, err := metainfo.ParseInfo(raw)
 	if err == nil && info.InfoHash.String() != hash && info.InfoHashV2.Truncated().String() != hash {
 		err = errors.New("of another info-hash")
@@ -186,7 +186,7 @@ func (r *record) check() error {
 }
 
 // readList reads the list; none at all is an empty one.
-func (d *disk) readList() ([]record, error) {
+func (d *stateDir) readList() ([]record, error) {
 	raw, err := os.ReadFile(d.path(listFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -212,7 +212,7 @@ func (d *disk) readList() ([]record, error) {
 // putAside gives the database that failed with cause another name. After a panic
 // its locks may be held for ever, so it is not closed but left alone, with its
 // descriptor.
-func (d *disk) putAside(cause error) (string, error) {
+func (d *stateDir) putAside(cause error) (string, error) {
 	if d.db != nil && !errors.Is(cause, errPanic) {
 		_ = guard(d.db.Close)
 	}
@@ -226,7 +226,7 @@ func (d *disk) putAside(cause error) (string, error) {
 }
 
 // rebuild fills a new database.
-func (d *disk) rebuild(all []stored) error {
+func (d *stateDir) rebuild(all []stored) error {
 	return guard(func() error {
 		if d.db == nil {
 			db, err := bolt.Open(d.path(dbFile), 0o600, &bolt.Options{Timeout: dbTimeout})
@@ -280,7 +280,7 @@ type change struct {
 // write makes changes durable: first the database, then the list of all. A damaged
 // database is put aside and made anew of all, which is in memory. On an error the
 // changes have to be written again.
-func (d *disk) write(changes map[metainfo.InfoHash]change, all []stored) error {
+func (d *stateDir) write(changes map[metainfo.InfoHash]change, all []stored) error {
 	err := d.update(changes)
 	if err != nil && (d.db == nil || isDamage(err)) {
 		aside, renameErr := d.putAside(err)
@@ -303,7 +303,7 @@ func (d *disk) write(changes map[metainfo.InfoHash]change, all []stored) error {
 	return err
 }
 
-func (d *disk) update(changes map[metainfo.InfoHash]change) error {
+func (d *stateDir) update(changes map[metainfo.InfoHash]change) error {
 	if d.db == nil {
 		return errors.New("database is not open")
 	}
@@ -329,7 +329,7 @@ func (d *disk) update(changes map[metainfo.InfoHash]change) error {
 }
 
 // close unlocks the directory.
-func (d *disk) close() error {
+func (d *stateDir) close() error {
 	var err error
 	if d.db != nil {
 		err = guard(d.db.Close)

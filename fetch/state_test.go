@@ -171,7 +171,7 @@ func FuzzState(f *testing.F) {
 	f.Add([]byte("garbage"), []byte(`[{"hash":"`+hashA+`","name":"film","spellings":["x"]}]`))
 	f.Add([]byte{}, []byte(`[]`))
 	seed := f.TempDir()
-	d, _, err := openDisk(seed, slog.New(slog.DiscardHandler))
+	d, _, err := openState(seed, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func FuzzState(f *testing.F) {
 		write(t, dir, listFile, list)
 		log := slog.New(slog.NewTextHandler(io.Discard, nil))
 		for range 2 {
-			d, found, err := openDisk(dir, log)
+			d, found, err := openState(dir, log)
 			if err != nil {
 				return
 			}

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,9 +14,9 @@ import (
 // store is the torrent as the swarm sees it, a swarm.Store.
 type store struct{ t *Torrent }
 
-// PieceVerified puts a piece into the cache and hands it to the reads that sleep
-// on it, in this order: a read that registers in between finds it in the cache.
-// The bit in have is set before, so that a report of its eviction comes after.
+// PieceVerified puts a piece into the cache and on the disk, and hands it to the
+// reads that sleep on it, in this order: a read that registers in between finds it
+// on one of the two. The bit in have is set before, so that a report of its eviction comes after.
 func (s store) PieceVerified(piece int, data []byte) {
 	t := s.t
 	now := time.Now()
@@ -27,9 +28,11 @@ func (s store) PieceVerified(piece int, data []byte) {
 	t.have.Set(uint(piece))
 	delete(t.unkept, piece)
 	t.line.add(now, int64(len(data)))
+	shelf := t.shelf
 	t.mu.Unlock()
 
 	kept := t.lib.cache.Put(t.key(piece), data)
+	kept = shelf.put(piece, data) || kept
 
 	t.mu.Lock()
 	for _, w := range t.waiters[piece] {
@@ -71,40 +74,32 @@ func (t *Torrent) tellUnkept(wanted []int, all bool) {
 	}
 }
 
-// ReadPiece serves uploads from the cache. It does not count as a visit.
+// ReadPiece serves uploads from memory or the disk. What is read from the disk
+// stays there: uploads do not displace what readers have in memory.
 func (s store) ReadPiece(piece int) ([]byte, error) {
 	data := s.t.lib.cache.Get(s.t.key(piece))
+	if data == nil {
+		data, _ = s.t.onDisk().get(context.Background(), piece)
+	}
 	if data == nil {
 		return nil, fmt.Errorf("fetch: piece %d: %w", piece, swarm.ErrNotHave)
 	}
 	return data, nil
 }
 
-// evicted is told by the cache that pieces are gone.
-func (t *Torrent) evicted(pieces []int) {
-	t.mu.Lock()
-	if t.left || t.have == nil {
-		t.mu.Unlock()
-		return
-	}
-	for _, p := range pieces {
-		t.have.Clear(uint(p))
-	}
-	sw := t.sw
-	t.mu.Unlock()
-	sw.Evicted(pieces...)
-	t.pokePins(pieces...)
-}
+// evicted is told by the cache that pieces are gone from memory.
+func (t *Torrent) evicted(pieces []int) { t.lost(t.onDisk().missing(pieces)) }
 
 // await registers a read that lacks some of the pieces from first on. It looks
-// into the cache once more after that, since a piece may have been delivered
+// into memory and on the disk once more after that, since a piece may have been delivered
 // between the reader's look and the registration:
 //
 //	reader     Get: miss ─────────────────── register ── Get: hit
 //	worker               Put, nobody waits
 //
-// What is still lacking will be handed over.
-func (t *Torrent) await(r *Reader, now time.Time, off, to int64, first int, slots [][]byte) (w *waiter, lacking []int) {
+// What is still lacking will be handed over. It fails with the context's error, and
+// nothing is registered then.
+func (t *Torrent) await(ctx context.Context, r *Reader, now time.Time, off, to int64, first int, slots [][]byte) (w *waiter, lacking []int, err error) {
 	w = &waiter{r: r, since: now, off: off, to: to, first: first, slots: slices.Clone(slots), done: make(chan struct{})}
 	t.mu.Lock()
 	for i, data := range slots {
@@ -118,7 +113,10 @@ func (t *Torrent) await(r *Reader, now time.Time, off, to int64, first int, slot
 
 	found := make([][]byte, len(lacking))
 	for i, p := range lacking {
-		found[i] = t.lib.cache.Get(t.key(p))
+		if found[i], err = r.get(ctx, p); err != nil {
+			t.unawait(w, lacking)
+			return nil, nil, err
+		}
 	}
 
 	t.mu.Lock()
@@ -134,7 +132,25 @@ func (t *Torrent) await(r *Reader, now time.Time, off, to int64, first int, slot
 			t.drop(w, p)
 		}
 	}
-	return w, still
+	return w, still, nil
+}
+
+// refill looks on the disk again for what a waiter lacks: it may have been without
+// file descriptors when it was asked.
+func (t *Torrent) refill(ctx context.Context, w *waiter, lacking []int) {
+	for _, p := range lacking {
+		t.mu.Lock()
+		here := w.slots[p-w.first] != nil
+		t.mu.Unlock()
+		if here || !w.r.shelf.contains(p) {
+			continue
+		}
+		if data, _ := w.r.get(ctx, p); data != nil {
+			t.mu.Lock()
+			w.fill(p, data)
+			t.mu.Unlock()
+		}
+	}
 }
 
 // unawait takes back the registration of a read that ends.

@@ -76,8 +76,8 @@ func (r *Reader) plan(now time.Time) (steps []step, playing bool) {
 	return steps, r.win.playing()
 }
 
-// apply pins what the plan says, unpins the rest, and sends the wants. The caller
-// has the turn.
+// apply pins what the plan says, in memory and on the disk, unpins the rest, and
+// sends the wants: for what is on neither. The caller has the turn.
 func (r *Reader) apply(steps []step, playing bool) {
 	lib := r.t.lib
 	if playing != r.counted {
@@ -86,7 +86,7 @@ func (r *Reader) apply(steps []step, playing bool) {
 	}
 	// A piece that is only to be kept needs no pin if it is not here.
 	steps = slices.DeleteFunc(steps, func(s step) bool {
-		return s.deadline.IsZero() && !lib.cache.Contains(r.t.key(s.piece))
+		return s.deadline.IsZero() && !r.here(s.piece)
 	})
 	keep := make(map[int]bool, len(steps))
 	for _, s := range steps {
@@ -98,12 +98,25 @@ func (r *Reader) apply(steps []step, playing bool) {
 			delete(r.pins, p)
 		}
 	}
+	for p := range r.kept {
+		if !keep[p] {
+			r.shelf.unpin(p)
+			delete(r.kept, p)
+		}
+	}
 	full, squeezed := false, false
 	pieces := make([]int, 0, len(steps))
 	at := make(map[int]step, len(steps))
 	for _, s := range steps {
+		if !r.kept[s.piece] { // here or to come
+			r.shelf.pin(s.piece)
+			r.kept[s.piece] = true
+		}
+		onDisk := false
 		switch {
 		case r.pins[s.piece]:
+		case !lib.cache.Contains(r.t.key(s.piece)) && r.shelf.contains(s.piece):
+			onDisk = true // it takes memory when it is read
 		case full && !s.blocked:
 			continue
 		case lib.cache.Pin(r.t.key(s.piece), r.t.pieceSize(s.piece)):
@@ -114,13 +127,13 @@ func (r *Reader) apply(steps []step, playing bool) {
 			full = true
 			squeezed = squeezed || s.blocked
 		}
-		if !s.deadline.IsZero() && (r.pins[s.piece] || s.blocked) {
+		if !s.deadline.IsZero() && (r.pins[s.piece] || s.blocked || onDisk) {
 			pieces = append(pieces, s.piece)
 			at[s.piece] = s
 		}
 	}
 	r.setWindow(slices.Clone(pieces))
-	pieces = lib.cache.Missing(r.t.handle, pieces, pieces[:0:0])
+	pieces = r.shelf.missing(lib.cache.Missing(r.t.handle, pieces, pieces[:0:0]))
 	wants := make([]swarm.Want, 0, len(pieces))
 	for _, p := range pieces {
 		s := at[p]

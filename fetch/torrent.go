@@ -44,11 +44,17 @@ type Torrent struct {
 type tree struct {
 	info *metainfo.Info
 	root *Node
-	have *bitset.BitSet // pieces put into the cache and not reported lost
+	have *bitset.BitSet // pieces in memory or on the disk and not reported lost
+
+	shelf shelf
 }
 
-func newTree(info *metainfo.Info) tree {
-	return tree{info, buildTree(info), bitset.New(uint(info.NumPieces()))}
+func newTree(info *metainfo.Info, onDisk shelf) tree {
+	have := bitset.New(uint(info.NumPieces()))
+	for _, p := range onDisk.have() {
+		have.Set(uint(p))
+	}
+	return tree{info, buildTree(info), have, onDisk}
 }
 
 // Name is the folder's name now. It may change once, when metadata arrives.
@@ -128,7 +134,7 @@ func (t *Torrent) Status() Status {
 // Open starts reading a file of this torrent's tree. It never waits.
 func (t *Torrent) Open(n *Node) (*Reader, error) {
 	t.mu.Lock()
-	info := t.info
+	info, onDisk := t.info, t.shelf
 	t.mu.Unlock()
 	if err := t.gone(); err != nil {
 		return nil, err
@@ -144,7 +150,9 @@ func (t *Torrent) Open(n *Node) (*Reader, error) {
 		node:   n,
 		file:   span{info.PieceLength, info.Files[n.File].Offset, n.Size},
 		closed: make(chan struct{}),
+		shelf:  onDisk,
 		pins:   make(map[int]bool),
+		kept:   make(map[int]bool),
 	}
 	r.win = window{
 		file:      r.file,
@@ -215,6 +223,25 @@ func (t *Torrent) swarm() Swarm {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.sw
+}
+
+func (t *Torrent) onDisk() shelf {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.shelf
+}
+
+// pieces lists those that are here.
+func (t *Torrent) pieces() (list []int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.have == nil {
+		return nil
+	}
+	for p := range t.have.EachSet() {
+		list = append(list, int(p))
+	}
+	return list
 }
 
 // gone returns why the torrent cannot be read any more, nil if it can.

@@ -37,10 +37,13 @@ func (r *Reader) wait(ctx context.Context, now time.Time, off, to int64, first i
 	if err := r.retryOfFailed(now, off, to); err != nil {
 		return err
 	}
-	w, lacking := r.t.await(r, now, off, to, first, slots)
+	w, lacking, err := r.t.await(ctx, r, now, off, to, first, slots)
+	if err != nil {
+		return err
+	}
 	r.sync(now)
 	if len(lacking) > 0 {
-		err := r.sleep(ctx, w, now, lacking[0])
+		err = r.sleep(ctx, w, now, lacking)
 		r.t.unawait(w, lacking)
 		// Wants of a probe end with its read, those of a read that failed
 		// too; a player's are set anew when it moves on.
@@ -57,7 +60,7 @@ func (r *Reader) wait(ctx context.Context, now time.Time, off, to int64, first i
 }
 
 // sleep returns when the waiter is done, or why it should not go on.
-func (r *Reader) sleep(ctx context.Context, w *waiter, start time.Time, piece int) error {
+func (r *Reader) sleep(ctx context.Context, w *waiter, start time.Time, lacking []int) error {
 	lib := r.t.lib
 	fail := lib.failure()
 	p := patience{noPeers: lib.noPeers, noBlocks: lib.noBlocks, start: start, deliverable: start}
@@ -78,8 +81,9 @@ func (r *Reader) sleep(ctx context.Context, w *waiter, start time.Time, piece in
 		case <-fail.ch:
 			return fail.err
 		case <-tick.C:
+			r.t.refill(ctx, w, lacking)
 			now := time.Now()
-			supply := r.t.swarm().Supply(r.t.stillMissing(w, piece))
+			supply := r.t.swarm().Supply(r.t.stillMissing(w, lacking[0]))
 			verdict := p.check(now, supply, r.t.stalledState(supply))
 			if verdict == waitOn {
 				continue
@@ -90,7 +94,7 @@ func (r *Reader) sleep(ctx context.Context, w *waiter, start time.Time, piece in
 			default:
 			}
 			r.t.setStalled(now, verdict, supply)
-			return fmt.Errorf("fetch: %s, piece %d: %s: %w", r.t.Name(), piece, verdict, ErrTimeout)
+			return fmt.Errorf("fetch: %s, piece %d: %s: %w", r.t.Name(), lacking[0], verdict, ErrTimeout)
 		}
 	}
 }

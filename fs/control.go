@@ -30,15 +30,16 @@ type controlDir struct {
 	find func(name string) controlEntry
 }
 
-// controlEntry is one entry: dir, text or add is set; none of them means that
+// controlEntry is one entry: dir, text, add or command is set; none of them means that
 // there is no such entry.
 type controlEntry struct {
 	dir  *controlDir
 	text func() ([]byte, error)
 	// sized texts never change: their length is told beforehand, so that they
 	// can be copied and mapped.
-	sized bool
-	add   bool
+	sized   bool
+	add     bool
+	command func(line string) error
 }
 
 var (
@@ -64,7 +65,9 @@ func (m *mount) controlTop() *controlDir {
 	torrents := m.controlFolder("torrents", m.metainfoNames, m.metainfoEntry)
 	byHash := m.controlFolder("by-hash", m.hashes, m.hashEntry)
 	return m.controlFolder("",
-		func() []string { return slices.Concat(sortedKeys(texts), []string{"add", "by-hash", "torrents"}) },
+		func() []string {
+			return slices.Concat(sortedKeys(texts), sortedKeys(m.cfg.Commands), []string{"add", "by-hash", "torrents"})
+		},
 		func(name string) controlEntry {
 			switch name {
 			case "add":
@@ -74,7 +77,7 @@ func (m *mount) controlTop() *controlDir {
 			case "by-hash":
 				return controlEntry{dir: byHash}
 			}
-			return controlEntry{text: texts[name]}
+			return controlEntry{text: texts[name], command: m.cfg.Commands[name]}
 		})
 }
 
@@ -178,6 +181,9 @@ func (m *mount) controlInode(ctx context.Context, parent *fusefs.Inode, path str
 		m.fill(&out.Attr, fuse.S_IFDIR|0o555, m.started)
 	case e.add:
 		child = &addNode{node: node{m: m}}
+		m.fill(&out.Attr, fuse.S_IFREG|0o200, m.started)
+	case e.command != nil:
+		child = &commandNode{node: node{m: m}, do: e.command}
 		m.fill(&out.Attr, fuse.S_IFREG|0o200, m.started)
 	case e.text != nil:
 		t := &textNode{node: node{m: m}, text: e.text, sized: e.sized}

@@ -110,7 +110,7 @@ func (d *dirNode) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.En
 }
 
 // Unlink implements fusefs.NodeUnlinker: the file is hidden until the torrent is
-// added again, so that rm -r works.
+// added again, so that rm -r works, and its part of the cache is freed.
 func (d *dirNode) Unlink(ctx context.Context, name string) syscall.Errno {
 	return d.hide(ctx, name)
 }
@@ -140,8 +140,11 @@ func (d *dirNode) hide(ctx context.Context, name string) syscall.Errno {
 	}
 	d.f.hide(c)
 	if c.Kind == fetch.File && d.f.t.Pinned(c) {
-		return d.m.errno("unpin", d.f.t.Unpin(c))
+		if errno := d.m.errno("unpin", d.f.t.Unpin(c)); errno != 0 {
+			return errno
+		}
 	}
+	d.f.t.Discard(c)
 	return 0
 }
 

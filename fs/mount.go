@@ -67,6 +67,10 @@ type Config struct {
 	// a fresh text.
 	Files map[string]func() ([]byte, error)
 
+	// Commands are further files of the control folder, to be written to: each
+	// is called with every line, without spaces around it.
+	Commands map[string]func(line string) error
+
 	Log *slog.Logger // nil: nothing is logged
 }
 

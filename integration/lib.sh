@@ -64,7 +64,7 @@ absent() { [ ! -e "$1" ] || fail "$1 is there"; }
 mount_fs() {
 	local name=$1
 	shift
-	XDG_STATE_HOME=$tmp/state/$name timeout 20 "$magnetfs" mount "$tmp/mnt/$name" --log-level debug "$@"
+	XDG_STATE_HOME=$tmp/state/$name XDG_CACHE_HOME=${tmp%/run}/cache/$name timeout 20 "$magnetfs" mount "$tmp/mnt/$name" --log-level debug "$@"
 }
 
 log_of() { cat "$tmp/state/$1/magnetfs/magnetfs.log"; }

@@ -83,7 +83,7 @@ func addText(path, text string) error {
 	if _, err := metainfo.ParseMagnet(text); err != nil {
 		return withCode(exitInvalid, err)
 	}
-	return write(path, text, []byte(text+"\n"))
+	return write(path, "add", text, []byte(text+"\n"))
 }
 
 // addFile adds a torrent file.
@@ -91,12 +91,13 @@ func addFile(path, name string, b []byte) error {
 	if _, err := metainfo.ParseMetainfo(b); err != nil {
 		return withCode(exitInvalid, fmt.Errorf("%s: %w", name, err))
 	}
-	return write(path, name, b)
+	return write(path, "add", name, b)
 }
 
-// write hands b to the mount, which judges it at the end of a line or at close.
-func write(path, what string, b []byte) error {
-	f, err := os.OpenFile(filepath.Join(path, controlName, "add"), os.O_WRONLY, 0)
+// write hands b to a control file of the mount, which judges it at the end of a
+// line or at close.
+func write(path, file, what string, b []byte) error {
+	f, err := os.OpenFile(filepath.Join(path, controlName, file), os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -111,11 +112,13 @@ func write(path, what string, b []byte) error {
 }
 
 func newRm() *cobra.Command {
-	return &cobra.Command{
+	var purged bool
+	cmd := &cobra.Command{
 		Use:   "rm DIR NAME…",
 		Short: "Remove torrents from a mount",
 		Long: `Removes torrents from the mount on DIR, by the name of their folder, by the magnet
-link they were added with or by their info-hash. rmdir DIR/NAME does the same.`,
+link they were added with or by their info-hash. rmdir DIR/NAME does the same. What
+is on disk of them stays until the room is needed, unless --purge is given.`,
 		Args: args(cobra.MinimumNArgs(2)),
 		ValidArgsFunction: func(cmd *cobra.Command, a []string, prefix string) ([]string, cobra.ShellCompDirective) {
 			if len(a) == 0 {
@@ -129,18 +132,20 @@ link they were added with or by their info-hash. rmdir DIR/NAME does the same.`,
 				return err
 			}
 			for _, name := range a[1:] {
-				if err := remove(path, name); err != nil {
+				if err := remove(path, name, purged); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&purged, "purge", false, "free what is kept of them on disk too")
+	return cmd
 }
 
 // remove removes a torrent. A magnet has slashes and many spellings, so its
 // info-hash is used.
-func remove(path, name string) error {
+func remove(path, name string, purged bool) error {
 	folder := name
 	if m, err := metainfo.ParseMagnet(name); err == nil && strings.Contains(name, ":") {
 		folder = m.InfoHash.String()
@@ -148,12 +153,19 @@ func remove(path, name string) error {
 	if folder == "" || strings.Contains(folder, "/") {
 		return withCode(exitNotFound, fmt.Errorf("%q is not the name of a torrent", name))
 	}
+	hash := ""
+	if purged {
+		hash, _ = hashOf(path, folder) // rmdir says what is wrong
+	}
 	err := unix.Rmdir(filepath.Join(path, folder))
 	if errors.Is(err, unix.ENOENT) {
 		return withCode(exitNotFound, fmt.Errorf("%s: there is no such torrent in %s", name, path))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
+	}
+	if hash != "" {
+		return purge(path, hash)
 	}
 	return nil
 }

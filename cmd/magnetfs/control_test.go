@@ -86,7 +86,7 @@ func TestRemove(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := remove(path, c.what)
+			err := remove(path, c.what, false)
 			if codeOf(err) != c.code {
 				t.Errorf("code %d (%v), want %d", codeOf(err), err, c.code)
 			}

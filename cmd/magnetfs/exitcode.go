@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 
+	"magnetfs/cache/disk"
 	"magnetfs/fetch"
 	"magnetfs/fs"
 )
@@ -20,7 +21,7 @@ const (
 	exitUsage       exitCode = 2 // wrong flags or arguments
 	exitUnavailable exitCode = 3 // FUSE is missing or not permitted
 	exitTarget      exitCode = 4 // the folder cannot be mounted on
-	exitLocked      exitCode = 5 // another magnetfs uses the state folder
+	exitLocked      exitCode = 5 // another magnetfs uses the state or cache folder
 	exitPort        exitCode = 6 // the port given with --port cannot be opened
 	exitNotMounted  exitCode = 7 // the folder is not a mount of magnetfs
 	exitBusy        exitCode = 8 // the mount is in use and could not be detached
@@ -40,7 +41,7 @@ var exitText = []struct {
 	{exitUsage, "wrong flags or arguments"},
 	{exitUnavailable, "FUSE is missing or not permitted"},
 	{exitTarget, "the folder cannot be mounted on"},
-	{exitLocked, "another magnetfs uses the same state folder"},
+	{exitLocked, "another magnetfs uses the same state or cache folder"},
 	{exitPort, "the port asked for cannot be opened"},
 	{exitNotMounted, "magnetfs is not mounted there"},
 	{exitBusy, "the mount is in use and could not be detached"},
@@ -82,7 +83,7 @@ func codeOf(err error) exitCode {
 		return exitUnavailable
 	case errors.Is(err, fs.ErrTarget):
 		return exitTarget
-	case errors.Is(err, fetch.ErrLocked):
+	case errors.Is(err, fetch.ErrLocked), errors.Is(err, disk.ErrLocked):
 		return exitLocked
 	case errors.Is(err, fs.ErrNotMounted):
 		return exitNotMounted

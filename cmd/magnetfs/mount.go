@@ -26,6 +26,8 @@ type mountOptions struct {
 	encryption mse.Policy
 
 	ram          size
+	disk         size
+	cacheDir     string
 	readTimeout  time.Duration
 	stallTimeout time.Duration
 
@@ -37,7 +39,7 @@ type mountOptions struct {
 }
 
 func newMount() *cobra.Command {
-	o := &mountOptions{ram: 256 << 20, logLevel: level{slog.LevelInfo}}
+	o := &mountOptions{ram: 256 << 20, disk: 10 << 30, logLevel: level{slog.LevelInfo}}
 	cmd := &cobra.Command{
 		Use:   "mount DIR",
 		Short: "Mount on an empty folder (it is made if missing)",
@@ -46,7 +48,8 @@ can be used. It ends with "magnetfs umount DIR", or when its process gets SIGINT
 SIGTERM or SIGHUP.
 
 Torrents, the port and the log are kept in $XDG_STATE_HOME/magnetfs
-(~/.local/state/magnetfs), so the next mount has the same torrents.`,
+(~/.local/state/magnetfs), so the next mount has the same torrents. What was
+fetched is kept in $XDG_CACHE_HOME/magnetfs (~/.cache/magnetfs) while there is room.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			if err := o.check(); err != nil {
@@ -59,6 +62,8 @@ Torrents, the port and the log are kept in $XDG_STATE_HOME/magnetfs
 	f.SortFlags = false
 	f.BoolVarP(&o.foreground, "foreground", "f", false, "stay in the foreground and log to standard error")
 	f.Var(&o.ram, "ram", "memory for pieces")
+	f.Var(&o.disk, "disk", "room for pieces on disk, as far as 5 GiB and 5 % of it stay free; 0: memory only")
+	f.StringVar(&o.cacheDir, "cache-dir", "", "folder for pieces on disk (default $XDG_CACHE_HOME/magnetfs)")
 	f.IntVar(&o.port, "port", 0, "port for peers, TCP and UDP (default: chosen at the first start, then kept)")
 	f.BoolVar(&o.noDHT, "no-dht", false, "do not use the DHT")
 	f.StringSliceVar(&o.bootstrap, "dht-bootstrap", nil, "first DHT nodes to ask, as `host:port`, several with commas (default: the public routers)")
@@ -144,6 +149,14 @@ func (o *mountOptions) resolve() (err error) {
 	}
 	if err := os.MkdirAll(o.stateDir, 0o700); err != nil {
 		return fmt.Errorf("state folder: %w", err)
+	}
+	if o.cacheDir != "" {
+		o.cacheDir, err = filepath.Abs(o.cacheDir)
+	} else if o.disk > 0 {
+		o.cacheDir, err = cacheDir()
+	}
+	if err != nil {
+		return err
 	}
 	switch {
 	case o.logFile != "":

@@ -11,6 +11,11 @@ func stateDir() (string, error) {
 	return xdg("XDG_STATE_HOME", ".local/state")
 }
 
+// cacheDir is where lives what was fetched.
+func cacheDir() (string, error) {
+	return xdg("XDG_CACHE_HOME", ".cache")
+}
+
 // xdg returns our folder below one of the XDG base directories. As the
 // specification demands, a relative path in the variable is ignored.
 func xdg(variable, fallback string) (string, error) {
@@ -18,7 +23,7 @@ func xdg(variable, fallback string) (string, error) {
 	if !filepath.IsAbs(base) {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", fmt.Errorf("no folder for the state: set %s or HOME", variable)
+			return "", fmt.Errorf("no folder of our own: set %s or HOME", variable)
 		}
 		base = filepath.Join(home, fallback)
 	}

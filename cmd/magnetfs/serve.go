@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"magnetfs/cache"
+	"magnetfs/cache/disk"
 	"magnetfs/fetch"
 	"magnetfs/fs"
 	"magnetfs/swarm"
@@ -48,12 +49,19 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		// Said here, because the state folder is locked as well.
 		return fmt.Errorf("%w: %s: magnetfs is mounted on it already", fs.ErrTarget, path)
 	}
-	limitMemory(int64(o.ram))
+	limitMemory(int64(o.ram) + o.writeQueue())
 	pieces, err := cache.New(cache.Config{Bytes: int64(o.ram)})
 	if err != nil {
 		return err
 	}
 	defer pieces.Close()
+	tier, err := o.openDisk(log)
+	if err != nil {
+		return err
+	}
+	if tier != nil {
+		defer func() { err = errors.Join(err, tier.Close()) }()
+	}
 	session, err := o.openSession(log)
 	if err != nil {
 		return err
@@ -63,6 +71,7 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		return fetch.Open(fetch.Config{
 			Engine:          engine{session},
 			Cache:           pieces,
+			Disk:            tier,
 			StateDir:        o.stateDir,
 			Log:             log,
 			NoPeersTimeout:  patience(o.readTimeout),
@@ -85,7 +94,9 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		Target:     dir,
 		Create:     true,
 		AllowOther: o.allowOther,
-		Space:      func() (budget, used int64) { return pieces.Budget(), pieces.Used() },
+		Space:      space(pieces, tier),
+		Files:      cacheFiles(library, pieces, tier),
+		Commands:   cacheCommands(library, tier),
 		Log:        log,
 	})
 	if err != nil {
@@ -179,6 +190,49 @@ func (o *mountOptions) openSession(log *slog.Logger) (*swarm.Session, error) {
 		}
 	}
 	return session, nil
+}
+
+// writeQueue is how many bytes may wait for the disk, in memory.
+func (o *mountOptions) writeQueue() int64 {
+	if o.disk == 0 {
+		return 0
+	}
+	return min(32<<20, int64(o.ram)/4)
+}
+
+// openDisk opens the disk cache; nil means that pieces are kept in memory only. A
+// folder in use by another process is an error, since it is a mistake of the user;
+// anything else that is wrong with the disk is not.
+func (o *mountOptions) openDisk(log *slog.Logger) (*disk.Tier, error) {
+	if o.disk == 0 {
+		return nil, nil
+	}
+	open := func() (*disk.Tier, error) {
+		return disk.Open(disk.Config{Dir: o.cacheDir, Bytes: int64(o.disk), QueueBytes: o.writeQueue(), Log: log})
+	}
+	tier, err := open()
+	for end := time.Now().Add(lockPatience); errors.Is(err, disk.ErrLocked) && time.Now().Before(end); tier, err = open() {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if errors.Is(err, disk.ErrLocked) {
+		return nil, fmt.Errorf("%w: a second mount needs its own --state-dir, and its own --cache-dir or --disk 0", err)
+	}
+	if err != nil {
+		log.Warn("nothing is kept on disk", "dir", o.cacheDir, "err", err)
+		return nil, nil
+	}
+	return tier, nil
+}
+
+// space is what df shows.
+func space(pieces *cache.Cache, tier *disk.Tier) func() (budget, used int64) {
+	return func() (budget, used int64) {
+		budget, used = pieces.Budget(), pieces.Used()
+		if tier != nil {
+			budget, used = budget+tier.Budget(), used+tier.Used()
+		}
+		return budget, used
+	}
 }
 
 // patience turns a timeout of the command line, where 0 means never, into one of

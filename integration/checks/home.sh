@@ -4,7 +4,7 @@
 mount_home() {
 	local name=home$1
 	shift
-	XDG_STATE_HOME=$tmp/state/$name in_space "$name" timeout 20 "$magnetfs" mount "$tmp/mnt/$name" --log-level debug "$@"
+	XDG_STATE_HOME=$tmp/state/$name XDG_CACHE_HOME=${tmp%/run}/cache/$name in_space "$name" timeout 20 "$magnetfs" mount "$tmp/mnt/$name" --log-level debug "$@"
 }
 
 # Who reads the same at the same time draws about one copy through the line, the rest comes from each other.

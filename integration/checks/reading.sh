@@ -41,7 +41,7 @@ big_file() {
 
 # afresh MOUNT NAME: nothing of it is here.
 afresh() {
-	if [ -d "$tmp/mnt/$1/$2" ]; then rmdir "$tmp/mnt/$1/$2"; fi
+	if [ -d "$tmp/mnt/$1/$2" ]; then "$magnetfs" rm --purge "$tmp/mnt/$1" "$2"; fi
 	add "$1" "$2"
 	soon 10 test -e "$tmp/mnt/$1/$2/$2"
 }
