@@ -16,7 +16,7 @@ here=$PWD/integration
 python=/usr/bin/python3 # Debian's, which has libtorrent
 
 if [ "${MAGNETFS_INTEGRATION:-}" != inside ]; then
-	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ip tc ss nsenter unshare setpriv jq ps diff; do
+	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ip tc ss nsenter unshare setpriv jq ps diff setfattr tmux; do
 		command -v "$tool" >/dev/null || missing="${missing:-} $tool"
 	done
 	"$python" -c 'import libtorrent' || missing="${missing:-} python3-libtorrent"
@@ -52,7 +52,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/home checks/life checks/adding checks/reading checks/disk checks/peers checks/blocking; do
+for part in net spaces seeds lib checks/discovery checks/home checks/life checks/adding checks/reading checks/disk checks/peers checks/blocking checks/control; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -65,12 +65,14 @@ checks=(
 	big_file parallel_readers mapped_readers on_demand_only little_memory
 	disk_survives_restart disk_survives_kill_9 disk_is_locked disk_show_and_clear without_disk disk_is_full
 	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv
+	pin_a_file pin_is_kept pin_too_large pin_by_magnet wait_for_metadata status_goes_on status_view status_view_of_waiting
 	home_draws_one_copy
 	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission
 	libtorrent_alone aria2_alone xpe_only lpd_only routers_by_name
 	serves_libtorrent serves_aria2
 	hostile_metainfo hostile_metadata wrong_metadata bad_peers_do_not_harm
 	ctrl_c_in_cat ctrl_c_in_dd ctrl_c_in_python ctrl_c_in_mpv kill_9 kill_9_of_a_mapped_reader harmless_signals
+	waiting_reads
 	dead_torrent_slows_nobody read_times_out removing_ends_reads nothing_accumulates umount_ends_reads
 	transmission_alone restart_keeps_torrents
 	port_is_kept unresolvable_names foreground_and_signals second_signal_forces busy_mount_is_detached unmounted_by_others

@@ -1,7 +1,9 @@
 package watch
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -52,11 +54,23 @@ func (m *model) head() string {
 	text := fmt.Sprintf("%s  %d torrents  ↓ %s/s  ↑ %s/s", clean(m.title), len(m.state.Torrents), bytesText(down), bytesText(up))
 	switch quiet := m.now.Sub(m.at); {
 	case m.err != nil:
-		return red.Render(fit(text+"  "+clean(m.err.Error()), m.width))
+		return red.Render(fit(clean(m.title)+"  "+why(m.err), m.width))
 	case quiet > silence:
 		return red.Render(fit(text+"  no answer since "+short(quiet), m.width))
 	}
 	return bold.Render(fit(text, m.width))
+}
+
+// why says in a few words why there is no state.
+func why(err error) string {
+	var path *os.PathError
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "it is gone: unmounted, or removed"
+	case errors.As(err, &path):
+		return clean(path.Err.Error())
+	}
+	return clean(err.Error())
 }
 
 var torrentColumns = []column{

@@ -230,6 +230,10 @@ func TestTrouble(t *testing.T) {
 	if got := text(m); !strings.Contains(got, "not connected") || !strings.Contains(got, "torrent 000") {
 		t.Errorf("failed:\n%s", got)
 	}
+	m = send(m, loaded{err: &os.PathError{Op: "open", Path: strings.Repeat("x", 200), Err: os.ErrNotExist}, at: start})
+	if got := text(m); !strings.Contains(got, "it is gone") {
+		t.Errorf("gone:\n%s", got)
+	}
 	m = screen(sample(1), 100, 24)
 	m = send(m, start.Add(10*time.Second))
 	if got := text(m); !strings.Contains(got, "no answer since 10s") {
