@@ -46,7 +46,7 @@ pin_is_kept() {
 # What does not fit is refused, and is said why.
 pin_too_large() {
 	local m=$tmp/mnt/pinsmall
-	mount_fs pinsmall --no-lpd --no-dht --ram 32MiB
+	mount_fs pinsmall --no-lpd --no-dht --ram 32MiB --disk 0
 	add pinsmall big.bin "$libtorrent_ip:6881"
 	add pinsmall xpe.bin "$libtorrent_ip:6881"
 	"$magnetfs" wait --timeout 10s "$m/$(hash_of big.bin)"
