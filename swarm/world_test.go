@@ -272,3 +272,9 @@ func (s *shelf) check() error {
 	}
 	return nil
 }
+
+func (s *shelf) readCount() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads
+}
