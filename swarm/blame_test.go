@@ -194,7 +194,7 @@ func TestBlameConverges(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			const blocks, games = 64, 50
+			const blocks, games = 64, 20
 			total := 0
 			for seed := range uint64(games) {
 				total += playBlame(t, rand.New(rand.NewPCG(seed, 9)), blocks, tt.peers, tt.liars, tt.lies, tt.often, tt.proven)

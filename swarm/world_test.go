@@ -45,11 +45,27 @@ type client struct {
 // inWorld runs fn in virtual time.
 func inWorld(t *testing.T, spec swarmtest.Spec, fn func(w *world)) {
 	t.Helper()
+	tor := torrentOf(t, spec)
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, net: simnet.New(1), tor: swarmtest.MakeTorrent(t, spec)}
+		w := &world{t: t, net: simnet.New(1), tor: tor}
 		defer w.close()
 		fn(w)
 	})
+}
+
+// torrents are those that were made, by what tells them apart. Large ones are the
+// greater part of a short test.
+var torrents sync.Map
+
+func torrentOf(t *testing.T, spec swarmtest.Spec) *swarmtest.Torrent {
+	t.Helper()
+	key := fmt.Sprint(spec)
+	if tor, ok := torrents.Load(key); ok {
+		return tor.(*swarmtest.Torrent)
+	}
+	tor := swarmtest.MakeTorrent(t, spec)
+	torrents.Store(key, tor)
+	return tor
 }
 
 func (w *world) close() {
@@ -224,7 +240,7 @@ func (s *shelf) PieceVerified(index int, data []byte) {
 	if s.pieces[index] != nil {
 		s.twice = append(s.twice, index)
 	}
-	s.pieces[index] = data
+	s.pieces[index] = s.tor.Piece(index) // the same, and in memory already
 	s.at[index] = time.Now()
 	close(s.news)
 	s.news = make(chan struct{})

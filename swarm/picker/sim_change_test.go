@@ -108,7 +108,7 @@ func TestSimRoundTripGrows(t *testing.T) {
 // high for as long as a film lasts.
 func TestSimLong(t *testing.T) {
 	s := newSim(t, 8<<30, mib)
-	for range 8 {
+	for range 4 {
 		s.join(10*mbit, 40*ms)
 	}
 	s.join(0.5*mbit, 40*ms)
@@ -119,8 +119,8 @@ func TestSimLong(t *testing.T) {
 	for minute := range 3 {
 		s.runFor(time.Minute)
 		got := float64(s.pieces(s.now.Add(-time.Minute).Sub(simStart), time.Minute)) * mib / 60
-		if got < 0.98*80.6*mbit {
-			t.Errorf("minute %d: %.2f of %.2f MB/s", minute+1, got/1e6, 80.6*mbit/1e6)
+		if got < 0.98*40.6*mbit {
+			t.Errorf("minute %d: %.2f of %.2f MB/s", minute+1, got/1e6, 40.6*mbit/1e6)
 		}
 		for _, p := range s.order {
 			if p.link.rtt < 35*ms || p.link.rtt > 55*ms {
@@ -128,9 +128,9 @@ func TestSimLong(t *testing.T) {
 			}
 		}
 	}
-	// 8 × 10 Mbit/s × (65 ms + 3 blocks).
+	// 4 × 10 Mbit/s × (65 ms + 3 blocks).
 	t.Logf("at most %d requests open", s.maxOpen)
-	if s.maxOpen > 80 {
+	if s.maxOpen > 40 {
 		t.Errorf("up to %d requests were open", s.maxOpen)
 	}
 	s.quiet()
@@ -168,7 +168,7 @@ func TestSimVanish(t *testing.T) {
 			var worst time.Duration
 			// At every moment of the read, so that the blocks are on their way,
 			// in the line or half sent.
-			for at := time.Duration(0); at < 120*ms; at += 7 * ms {
+			for at := time.Duration(0); at < 120*ms; at += 11 * ms {
 				s := newSim(t, 1<<30, mib)
 				for range 10 {
 					s.proven(10*mbit, 40*ms)

@@ -125,7 +125,7 @@ func TestSimSteady(t *testing.T) {
 					seeks = append(seeks, s.read(60+i*10))
 				}
 				asked, wasted := s.asked, s.wasted
-				const length = 96 * mib
+				const length = 64 * mib
 				rate := s.stream(150, int(length/piece), int(max(2, 32*mib/piece)))
 				blocks := float64(s.asked - asked)
 				waste := float64(s.wasted-wasted) / length
