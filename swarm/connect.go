@@ -1,0 +1,191 @@
+package swarm
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"magnetfs/swarm/endpoint"
+	"magnetfs/swarm/peer"
+	"magnetfs/swarm/picker"
+	"magnetfs/swarm/wire"
+)
+
+var (
+	errIdle      = errors.New("nobody reads the torrent")
+	errDuplicate = errors.New("connected twice")
+	errFull      = errors.New("enough connections")
+	errSilent    = errors.New("owes blocks and sends nothing")
+)
+
+// connected takes a connection whose handshakes are done.
+func (l *loop) connected(now time.Time, m evConnected) {
+	if m.outgoing {
+		l.dialing--
+	}
+	if err := l.admit(now, m); err != nil {
+		l.log.Debug("connection refused", "peer", m.addr, "why", err)
+		m.abandon()
+		if m.outgoing {
+			l.cands.ended(m.addr, false, now)
+		}
+		return
+	}
+	l.lastID++
+	r := &remote{
+		id:          l.lastID,
+		addr:        m.addr,
+		source:      endpoint.FromIncoming,
+		outgoing:    m.outgoing,
+		since:       now,
+		hs:          m.hs,
+		method:      m.method,
+		amChoking:   true,
+		peerChoking: true,
+	}
+	if m.outgoing {
+		r.listen = m.addr
+		if c := l.cands.list[m.addr]; c != nil {
+			r.source = c.source
+		}
+		l.cands.setWay(m.addr, wayOf(m.method))
+	}
+	r.conn = m.start(r.id)
+	l.peers[r.id] = r
+	l.log.Debug("connected", "peer", r.addr, "source", r.source, "outgoing", r.outgoing, "encryption", r.method, "client", r.client())
+	if l.picker != nil {
+		l.picker.AddPeer(r.id, wire.DefaultReqq, m.roundTrip, now)
+		l.picker.SetNear(r.id, l.neighbour(r))
+	}
+	r.roundTrip = m.roundTrip
+	l.greet(r)
+	l.setInterest(r, now)
+}
+
+// admit says why a new connection is not wanted, nil if it is.
+func (l *loop) admit(now time.Time, m evConnected) error {
+	if l.cands.isBanned(m.addr, now) {
+		return peerFault("banned")
+	}
+	for _, r := range l.peers {
+		if r.hs.PeerID != m.hs.PeerID {
+			continue
+		}
+		// Both ends must drop the same one: the one that was dialled by the
+		// greater peer id stays.
+		keepOurs := slices.Compare(l.peerID[:], m.hs.PeerID[:]) > 0
+		if r.outgoing != m.outgoing && m.outgoing == keepOurs {
+			r.conn.Close(errDuplicate)
+			return nil
+		}
+		return errDuplicate
+	}
+	// A few places are kept for those that dial us.
+	if len(l.peers) >= l.maxPeers+l.maxPeers/5 {
+		return errFull
+	}
+	return nil
+}
+
+// greet sends what follows the handshake: what we have (first, BEP 6), the
+// extension handshake (BEP 10) and our DHT port (BEP 5).
+func (l *loop) greet(r *remote) {
+	had, n := 0, 0
+	if l.picker != nil {
+		had, n = l.picker.HadCount(), l.picker.Pieces()
+	}
+	switch {
+	case r.fast() && had == 0:
+		l.send(r, wire.Message{ID: wire.HaveNone})
+	case r.fast() && had == n:
+		l.send(r, wire.Message{ID: wire.HaveAll})
+	case had > 0:
+		l.send(r, wire.Message{ID: wire.Bitfield, Data: bitfieldOf(l.picker.HadSet(), n)})
+	}
+	if r.hs.Reserved.Extended() {
+		l.sendExtHandshake(r)
+	}
+	if r.hs.Reserved.DHT() && l.dhtPort != 0 && !l.private() {
+		l.send(r, wire.Message{ID: wire.Port, Port: l.dhtPort})
+	}
+}
+
+func (l *loop) private() bool { return l.info != nil && l.info.Private }
+
+func (l *loop) sendExtHandshake(r *remote) {
+	h := wire.ExtHandshake{
+		M: map[string]uint8{
+			wire.UTMetadata: wire.IDMetadata,
+			wire.LTDontHave: wire.IDDontHave,
+			wire.UploadOnly: wire.IDUploadOnly,
+		},
+		Port:    l.port,
+		Version: clientVersion,
+		Reqq:    maxServeQueue,
+		YourIP:  r.addr.Addr().Unmap(),
+		Encrypt: l.encrypt,
+	}
+	if !l.private() {
+		h.M[wire.UTPex] = wire.IDPex
+	}
+	if l.info != nil {
+		h.MetadataSize = len(l.info.Raw)
+	}
+	b, err := h.Marshal()
+	if err != nil {
+		l.log.Error("extension handshake", "err", err)
+		return
+	}
+	l.send(r, wire.Message{ID: wire.Extended, Data: b})
+}
+
+// send queues a message; it leaves at the end of the batch.
+func (l *loop) send(r *remote, m wire.Message) {
+	r.conn.Send(m)
+	if !r.dirty {
+		r.dirty = true
+		l.dirty = append(l.dirty, r)
+	}
+}
+
+func (l *loop) sendAll() {
+	for i, r := range l.dirty {
+		r.dirty = false
+		r.conn.Flush()
+		l.dirty[i] = nil
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// peerEvent takes what a connection reports.
+func (l *loop) peerEvent(now time.Time, id picker.PeerID, ev peer.Event) {
+	r := l.peers[id]
+	if r == nil {
+		wire.PutBlock(ev.Msg.Data)
+		return
+	}
+	switch ev.Kind {
+	case peer.Received:
+		l.message(now, r, ev.Msg)
+	case peer.Drained:
+		l.serveNext(r)
+	case peer.Closed:
+		l.disconnected(now, r, ev.Err)
+	}
+}
+
+func (l *loop) disconnected(now time.Time, r *remote, err error) {
+	l.log.Debug("disconnected", "peer", r.addr, "client", r.client(), "err", err)
+	delete(l.peers, r.id)
+	if l.meta != nil {
+		l.meta.gone(r.id)
+	}
+	if l.picker != nil {
+		l.picker.RemovePeer(r.id)
+	}
+	if r.listen.IsValid() {
+		var fault peerFault
+		l.cands.ended(r.listen, r.downloaded > 0 && !errors.As(err, &fault), now)
+	}
+	l.fillSlots(now)
+}
