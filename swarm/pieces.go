@@ -30,9 +30,9 @@ func (l *loop) applyWants(now time.Time) {
 	var all []picker.Want
 	l.meetNeighbours()
 	wanted := map[int]bool{}
-	for _, ws := range l.readers {
+	for reader, ws := range l.readers {
 		for _, w := range ws {
-			pw := picker.Want{Piece: w.Piece, Deadline: w.Deadline, Blocked: w.Blocked}
+			pw := picker.Want{Piece: w.Piece, Deadline: w.Deadline, Blocked: w.Blocked, Reader: reader}
 			if l.holds != nil {
 				wanted[w.Piece] = true
 				pw.NotBefore = l.heldUntil(w, now)

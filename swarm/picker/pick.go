@@ -42,8 +42,11 @@ func (p *Picker) Pick(now time.Time, out []Request) []Request {
 	cands, room, extra := p.candidates(now)
 	walked := 0
 	for _, w := range p.wants {
-		if room <= 0 && (extra <= 0 || !w.Blocked) {
+		if room <= 0 && extra <= 0 {
 			return out
+		}
+		if room <= 0 && !w.Blocked {
+			continue
 		}
 		if p.Had(w.Piece) {
 			continue
@@ -84,7 +87,7 @@ func (p *Picker) Pick(now time.Time, out []Request) []Request {
 			p.ask(c.peer, pp, b, w.Blocked, now.Add(c.at), now)
 			out = append(out, Request{Peer: c.id, Block: b})
 			if room <= 0 && (extra <= 0 || !w.Blocked) {
-				return out
+				break
 			}
 		}
 	}

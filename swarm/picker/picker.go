@@ -7,15 +7,6 @@ import (
 	"github.com/bits-and-blooms/bitset"
 )
 
-// Want is a piece that somebody needs, and when.
-type Want struct {
-	Piece    int
-	Deadline time.Time
-	Blocked  bool // a read waits for it
-	// NotBefore is until when only near peers are asked; the zero time for none.
-	NotBefore time.Time
-}
-
 // Request is a block to ask from a peer, or to cancel there.
 type Request struct {
 	Peer  PeerID
@@ -232,76 +223,6 @@ func (p *Picker) SetHad(piece int, had bool) {
 		p.wake()
 	}
 }
-
-// SetWants replaces everything that is wanted. Requests for pieces that are no
-// longer wanted are returned for cancelling; what was received of those pieces
-// is kept until Forget.
-func (p *Picker) SetWants(wants []Want, now time.Time) (cancel []Request) {
-	p.wants = p.wants[:0]
-	seen := make(map[int]int, len(wants))
-	for _, w := range wants {
-		if w.Piece < 0 || w.Piece >= p.pieces {
-			continue
-		}
-		if i, ok := seen[w.Piece]; ok {
-			old := &p.wants[i]
-			old.Blocked = old.Blocked || w.Blocked
-			if w.Deadline.Before(old.Deadline) {
-				old.Deadline = w.Deadline
-			}
-			if w.NotBefore.Before(old.NotBefore) {
-				old.NotBefore = w.NotBefore
-			}
-			continue
-		}
-		seen[w.Piece] = len(p.wants)
-		p.wants = append(p.wants, w)
-	}
-	slices.SortStableFunc(p.wants, func(a, b Want) int {
-		if a.Blocked != b.Blocked {
-			if a.Blocked {
-				return -1
-			}
-			return 1
-		}
-		return a.Deadline.Compare(b.Deadline)
-	})
-	for _, pp := range p.partials {
-		if _, ok := seen[pp.index]; ok {
-			continue
-		}
-		for _, pr := range p.order {
-			delete(pr.doubt, pp.index)
-		}
-		if pp.free < pp.left {
-			cancel = p.cancelPiece(pp, now, cancel)
-		}
-	}
-	for i := range p.wants {
-		seen[p.wants[i].Piece] = i
-	}
-	for _, pr := range p.order {
-		for _, r := range pr.queue {
-			i, ok := seen[r.block.Piece]
-			r.setUrgent(ok && !r.cancelled && p.wants[i].Blocked)
-		}
-	}
-	p.wake()
-	return cancel
-}
-
-// Wanted says whether the piece is wanted.
-func (p *Picker) Wanted(piece int) bool {
-	for _, w := range p.wants {
-		if w.Piece == piece {
-			return true
-		}
-	}
-	return false
-}
-
-// Wants returns the merged wants, most urgent first. The caller must not change it.
-func (p *Picker) Wants() []Want { return p.wants }
 
 // Partial is a piece of which blocks were asked or received.
 type Partial struct {

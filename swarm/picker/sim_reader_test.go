@@ -69,8 +69,9 @@ func (s *sim) advance() {
 // apply hands the wants of all readers to the picker.
 func (s *sim) apply() {
 	var all []Want
-	for _, r := range s.readers {
+	for i, r := range s.readers {
 		for _, w := range r.wants(s) {
+			w.Reader = uint64(i)
 			if !s.Had(w.Piece) {
 				all = append(all, w)
 			}
