@@ -34,7 +34,12 @@ func (p *Picker) Received(id PeerID, b Block, now time.Time) Answer {
 	}
 	a.Asked = true
 	pr.drop(r)
-	pr.link.received(r.size, r.sent, r.due, r.alone, now)
+	if pr.snubbed && pr.link.known() && now.Sub(pr.excusedAt) > excuseEvery {
+		pr.excusedAt = now
+		pr.link.resume(now)
+	} else {
+		pr.link.received(r.size, r.sent, r.due, r.alone, now)
+	}
 	pr.lastBlock = now
 	pr.silentSince, pr.muteSince = time.Time{}, time.Time{}
 	pr.snubbed, pr.snubs = false, 0
@@ -57,7 +62,9 @@ func (p *Picker) Received(id PeerID, b Block, now time.Time) Answer {
 	for _, other := range slices.Clone(bl.reqs) {
 		other.suspect(now)
 		p.release(other)
-		a.Cancel = append(a.Cancel, Request{Peer: other.peer.id, Block: b})
+		if !other.peer.snubbed { // or else its answer is welcome
+			a.Cancel = append(a.Cancel, Request{Peer: other.peer.id, Block: b})
+		}
 	}
 	bl.received = true
 	pp.free--

@@ -211,6 +211,14 @@ func TestRefusals(t *testing.T) {
 			}
 			s.is("..#.  ....  ....")
 		}},
+		{"or after a choke that made it void", func(s *stage) {
+			s.asked("a")
+			s.p.SetChoking(0, true, false)
+			if a := s.recv("a", 0, 2); !a.Asked || !a.Useful {
+				s.t.Errorf("%+v", a)
+			}
+			s.is("..#.  ....  ....")
+		}},
 		{"allowed fast: asked although it chokes us", func(s *stage) {
 			s.peer("a", 100, 400*ms)
 			s.p.SetChoking(0, true, true)

@@ -24,6 +24,7 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 	if p.open == 0 || len(p.order) < 2 {
 		return out, snubbed
 	}
+	out = p.probe(now, out)
 	budget := p.open/2 + 16 - p.copies()
 	if budget <= 0 {
 		return out, snubbed
@@ -48,7 +49,7 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 		}
 		for i := range pp.blocks {
 			bl := &pp.blocks[i]
-			if bl.received || len(bl.reqs) == 0 || len(bl.reqs) >= maxCopies {
+			if bl.received || len(bl.reqs) == 0 || bl.copies() >= maxCopies {
 				continue
 			}
 			expected, late := bl.expected(now)
@@ -93,6 +94,16 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 		}
 	}
 	return out, snubbed
+}
+
+// copies counts the requests to peers that are not snubbed.
+func (b *block) copies() (n int) {
+	for _, r := range b.reqs {
+		if !r.peer.snubbed {
+			n++
+		}
+	}
+	return n
 }
 
 // expected is when the block will come at the soonest, by those who were asked,

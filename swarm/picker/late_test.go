@@ -322,6 +322,34 @@ func TestSnub(t *testing.T) {
 			s.pick()
 			s.is("a...  ....  ....")
 		}},
+		{"from time to time it is asked for what another is asked for already", func(s *stage) {
+			s.peer("a", 10, 10*ms)
+			s.want("0@9000")
+			s.pick()
+			s.pass(1200 * ms)
+			s.isLate("a")
+			s.peer("b", 1, 10*ms)
+			s.p.SetMaxQueue(peerID('b'), 2)
+			s.want("0!")
+			s.pick()
+			s.is("bb..  ....  ....")
+			s.pass(999 * ms)
+			s.isLate("")
+			s.is("bb..  ....  ....")
+			s.pass(ms)
+			s.isLate("")
+			s.is("(ba)b..  ....  ....")
+			s.pass(20 * ms)
+			s.cancelled()
+			s.recv("b", 0, 0) // it may answer all the same
+			s.is("#b..  ....  ....")
+			if got := s.cancelled(); got != "" {
+				s.t.Errorf("cancelled %q", got)
+			}
+			if a := s.recv("a", 0, 0); !a.Asked || !s.p.CanDeliver(peerID('a'), 0) {
+				s.t.Errorf("%+v, and still snubbed", a)
+			}
+		}},
 		{"a block ends it", func(s *stage) {
 			s.peer("a", 10, 10*ms)
 			s.p.SetMaxQueue(peerID('a'), 2)

@@ -143,6 +143,9 @@ func (l *link) received(size int, sent, due time.Time, alone bool, now time.Time
 	l.last = now
 }
 
+// resume begins anew after a silence that tells nothing of the rate.
+func (l *link) resume(now time.Time) { l.last = now }
+
 // arrival is when a block of size bytes asked now is expected.
 func (l *link) arrival(size int, prior float64, now time.Time) time.Time {
 	t := now.Add(l.roundTrip())

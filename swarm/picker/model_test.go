@@ -247,7 +247,13 @@ func (m *model) answer(q *modelPeer, b Block) {
 	m.cancelled(a.Cancel)
 	if a.Useful {
 		for _, o := range m.peers {
-			if slices.Contains(o.wire, b) {
+			i := slices.Index(o.wire, b)
+			switch {
+			case i < 0:
+			case m.p.peers[o.id].snubbed: // it may show that it is back
+				o.wire = slices.Delete(o.wire, i, i+1)
+				o.over = append(o.over, b)
+			default:
 				m.err("%v came from %d and was not cancelled at %d", b, q.id, o.id)
 			}
 		}

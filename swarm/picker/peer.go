@@ -26,6 +26,11 @@ const (
 	maxOwed = 128
 	// snubAfter is the least silence after which a peer is snubbed.
 	snubAfter = time.Second
+	// excuseEvery is how often a peer may have been silent without being taken
+	// for a slow one. Its first block after that would else stand for a rate at
+	// which it is not asked any more, and so not measured, while all pieces
+	// wanted are such as a read sleeps on.
+	excuseEvery = time.Minute
 )
 
 // peer is what the picker knows of one peer.
@@ -44,7 +49,8 @@ type peer struct {
 	// snubbedAt is when it was snubbed last; snubs counts in a row.
 	snubbedAt time.Time
 	snubs     int
-	maxQueue  int // requests that it accepts (reqq)
+	excusedAt time.Time // when its silence was last not counted
+	maxQueue  int       // requests that it accepts (reqq)
 
 	queue       []*request // in the order sent, cancelled ones included
 	owed        []*request // given up although no answer came; it still may

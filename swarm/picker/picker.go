@@ -161,6 +161,7 @@ func (p *Picker) SetChoking(id PeerID, choking, fast bool) {
 		p.release(r)
 		if !fast {
 			pr.drop(r)
+			pr.owe(r) // it may have been on its way
 		}
 	}
 }

@@ -285,7 +285,7 @@ func (pp *partial) check(p *Picker) string {
 				return fmt.Sprintf("block %d is free before the cursor %d", i, pp.cursor)
 			}
 			free++
-		case len(b.reqs) > maxCopies:
+		case b.copies() > maxCopies || len(b.reqs) > 2*maxCopies:
 			return fmt.Sprintf("block %d is asked %d times", i, len(b.reqs))
 		}
 		left++

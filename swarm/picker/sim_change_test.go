@@ -189,6 +189,36 @@ func TestSimVanish(t *testing.T) {
 	}
 }
 
+// TestSimBackForSeeks: a peer that was silent for a while is used again although each
+// piece wanted is one that a read sleeps on.
+func TestSimBackForSeeks(t *testing.T) {
+	s := newSim(t, 4<<30, mib)
+	for range 4 {
+		s.proven(10*mbit, 40*ms)
+	}
+	s.stream(0, 16, 8)
+	back := s.peers[0]
+	back.rate = 0
+	for i := range 10 {
+		s.read(100 + i)
+		s.runFor(300 * ms)
+	}
+	back.rate = 10 * mbit
+	back.pump()
+	start := s.now
+	var last time.Duration
+	for i := range 30 {
+		last = s.read(200 + i)
+		s.runFor(300 * ms)
+		if last < 300*ms {
+			break
+		}
+	}
+	t.Logf("reads take %v again after %v, limit %v", last.Round(ms), s.now.Sub(start).Round(ms), s.limit(mib).Round(ms))
+	within(t, "a read", last, s.limit(mib), 1.15)
+	s.quiet()
+}
+
 // TestSimPeersComeBack: a peer that was silent for a while is used again soon
 // after it is back.
 func TestSimPeersComeBack(t *testing.T) {
