@@ -107,14 +107,19 @@ func (b *block) copies() (n int) {
 }
 
 // expected is when the block will come at the soonest, by those who were asked,
-// and whether all of them are late.
+// and whether all of them are late. Nothing is expected of snubbed peers, unless
+// nobody else was asked.
 func (b *block) expected(now time.Time) (at time.Time, late bool) {
 	late = true
-	for i, r := range b.reqs {
+	hopeful := b.copies() > 0
+	for _, r := range b.reqs {
+		if hopeful && r.peer.snubbed {
+			continue
+		}
 		if !r.isLate(now) {
 			late = false
 		}
-		if i == 0 || r.expect.Before(at) {
+		if at.IsZero() || r.expect.Before(at) {
 			at = r.expect
 		}
 	}

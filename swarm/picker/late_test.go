@@ -350,6 +350,26 @@ func TestSnub(t *testing.T) {
 				s.t.Errorf("%+v, and still snubbed", a)
 			}
 		}},
+		{"that does not count when the block is late", func(s *stage) {
+			s.peer("a", 10, 10*ms)
+			s.want("0@9000")
+			s.pick()
+			s.pass(1200 * ms)
+			s.isLate("a")
+			s.pass(990 * ms)
+			s.peer("b", 100, 10*ms)
+			s.p.SetMaxQueue(peerID('b'), 1)
+			s.want("0!")
+			s.pick() // due in 20 ms
+			s.pass(20 * ms)
+			s.late()
+			s.is("(ba)...  ....  ....")
+			s.peer("c", 1000, 10*ms)
+			s.p.SetMaxQueue(peerID('c'), 1)
+			s.pass(30 * ms)
+			s.late()
+			s.is("(bac)...  ....  ....")
+		}},
 		{"a block ends it", func(s *stage) {
 			s.peer("a", 10, 10*ms)
 			s.p.SetMaxQueue(peerID('a'), 2)
