@@ -2,7 +2,7 @@
 # test.sh: everything that must pass before a change lands, as CI runs it. Installs the Debian packages that are missing
 # (integration/packages), as root or with sudo.
 #
-#   FUZZTIME=3s   how long each fuzz target runs
+#   FUZZTIME=2s   how long each fuzz target runs
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -51,7 +51,7 @@ fuzz() {
 		targets=$(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true)
 		for target in $targets; do
 			echo "$package $target"
-			go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-3s}" "$package" >"$log" 2>&1 || { cat "$log" && exit 1; }
+			go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-2s}" "$package" >"$log" 2>&1 || { cat "$log" && exit 1; }
 		done
 	done
 }
