@@ -215,6 +215,37 @@ func TestPick(t *testing.T) {
 	}
 }
 
+// TestHeldForNeighbours: a piece that is left to neighbours is asked of them alone
+// until its time has come.
+func TestHeldForNeighbours(t *testing.T) {
+	s := newStage(t, 3)
+	s.peer("a", 100, 10*ms)
+	s.peer("b", 1, 400*ms)
+	s.p.SetNear(peerID('b'), true)
+	s.p.SetHave(peerID('b'), 1, false)
+	s.p.SetWants([]Want{
+		{Piece: 1, Deadline: s.now.Add(time.Second), NotBefore: s.now.Add(300 * ms)},
+		{Piece: 0, Deadline: s.now.Add(time.Second), NotBefore: s.now.Add(300 * ms)},
+		{Piece: 2, Deadline: s.now.Add(time.Second)},
+	}, s.now)
+	s.p.SetMaxQueue(peerID('b'), 2)
+	s.pick()
+	s.is("bb..  ....  aaaa")
+	for i := range 4 {
+		s.pass(20 * ms)
+		s.recv("a", 2, i)
+	}
+	s.p.Verified(2, nil)
+	if at := s.p.NextLate(s.now); at.After(simStart.Add(300 * ms)) {
+		t.Errorf("looks again at %v", at.Sub(simStart))
+	}
+	s.pick()
+	s.is("bb..  ....  *")
+	s.pass(220 * ms)
+	s.pick()
+	s.is("bb..  aaaa  *")
+}
+
 // TestDepth: how many blocks are asked of one peer at a time.
 func TestDepth(t *testing.T) {
 	const want = "0! 1! 2! 3! 4! 5! 6! 7! 8! 9! 10! 11! 12! 13! 14! 15!"
