@@ -131,7 +131,7 @@ func newCache() *cobra.Command {
 type cacheFlags struct{ dir string }
 
 func (f *cacheFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.dir, "cache-dir", "", "the cache of this folder (default $XDG_CACHE_HOME/magnetfs) while nothing is mounted")
+	cmd.Flags().StringVar(&f.dir, "cache-dir", "", "the cache of this folder (default $XDG_CACHE_HOME/magnetfs/pieces) while nothing is mounted")
 }
 
 // open finds the mount, or opens the folder; one of path and tier is set.

@@ -49,7 +49,7 @@ SIGTERM or SIGHUP.
 
 Torrents, the port and the log are kept in $XDG_STATE_HOME/magnetfs
 (~/.local/state/magnetfs), so the next mount has the same torrents. What was
-fetched is kept in $XDG_CACHE_HOME/magnetfs (~/.cache/magnetfs) while there is room.`,
+fetched is kept in $XDG_CACHE_HOME/magnetfs/pieces (~/.cache/magnetfs/pieces) while there is room.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			if err := o.check(); err != nil {
@@ -63,7 +63,7 @@ fetched is kept in $XDG_CACHE_HOME/magnetfs (~/.cache/magnetfs) while there is r
 	f.BoolVarP(&o.foreground, "foreground", "f", false, "stay in the foreground and log to standard error")
 	f.Var(&o.ram, "ram", "memory for pieces")
 	f.Var(&o.disk, "disk", "room for pieces on disk, as far as 5 GiB and 5 % of it stay free; 0: memory only")
-	f.StringVar(&o.cacheDir, "cache-dir", "", "folder for pieces on disk (default $XDG_CACHE_HOME/magnetfs)")
+	f.StringVar(&o.cacheDir, "cache-dir", "", "folder for pieces on disk (default $XDG_CACHE_HOME/magnetfs/pieces)")
 	f.IntVar(&o.port, "port", 0, "port for peers, TCP and UDP (default: chosen at the first start, then kept)")
 	f.BoolVar(&o.noDHT, "no-dht", false, "do not use the DHT")
 	f.StringSliceVar(&o.bootstrap, "dht-bootstrap", nil, "first DHT nodes to ask, as `host:port`, several with commas (default: the public routers)")

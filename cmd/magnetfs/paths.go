@@ -11,9 +11,11 @@ func stateDir() (string, error) {
 	return xdg("XDG_STATE_HOME", ".local/state")
 }
 
-// cacheDir is where lives what was fetched.
+// cacheDir is where lives what was fetched. It is a folder of its own even if both
+// variables name the same place: each of the two folders has its lock.
 func cacheDir() (string, error) {
-	return xdg("XDG_CACHE_HOME", ".cache")
+	dir, err := xdg("XDG_CACHE_HOME", ".cache")
+	return filepath.Join(dir, "pieces"), err
 }
 
 // xdg returns our folder below one of the XDG base directories. As the

@@ -1,6 +1,6 @@
 # The cache on disk. Its folder is on a real file system, not on the tmpfs of the rest.
 
-cache_of() { echo "${tmp%/run}/cache/$1/magnetfs"; }
+cache_of() { echo "${tmp%/run}/cache/$1/magnetfs/pieces"; }
 
 cache_json() { "$magnetfs" cache show "$tmp/mnt/$1" --json; }
 
@@ -39,7 +39,7 @@ disk_survives_kill_9() {
 }
 
 disk_is_locked() {
-	exits 5 env XDG_STATE_HOME="$tmp/state/other" XDG_CACHE_HOME="$(dirname "$(cache_of disk)")" \
+	exits 5 env XDG_STATE_HOME="$tmp/state/other" XDG_CACHE_HOME="${tmp%/run}/cache/disk" \
 		"$magnetfs" mount "$tmp/mnt/second" --no-dht --no-lpd
 	contains "$said" "--cache-dir"
 	exits 5 "$magnetfs" cache show --cache-dir "$(cache_of disk)"
