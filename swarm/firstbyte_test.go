@@ -112,7 +112,11 @@ func TestFirstByte(t *testing.T) {
 			t.Fatalf("no metadata: %+v", tt.Status())
 		}
 		tt.SetWants(1, []Want{{Piece: 0, Deadline: time.Now(), Blocked: true}}) // a reader was waiting for the list
-		<-pieces
+		select {
+		case <-pieces:
+		case <-time.After(time.Minute):
+			t.Fatalf("no piece: %+v", tt.Status())
+		}
 		log.note("first piece")
 
 		var told []any
@@ -123,8 +127,14 @@ func TestFirstByte(t *testing.T) {
 			last = at
 		}
 		t.Log(told...)
-		if got, most := log.after("first piece"), 6*rtt+rtt/4; got > most {
-			t.Errorf("the first piece came after %v, more than %v", got, most)
+		// What lookups take depends on the random IDs in the table: two round trips
+		// mostly, three or four at times. The rest is exact.
+		found, piece := log.after("peers found"), log.after("first piece")
+		if most := 5*rtt + rtt/4; found > most {
+			t.Errorf("peers were found after %v, more than %v", found, most)
+		}
+		if most := 4*rtt + rtt/4; piece-found > most {
+			t.Errorf("the first piece came %v after the peers, more than %v", piece-found, most)
 		}
 	})
 }
