@@ -59,6 +59,7 @@ func TestStateDir(t *testing.T) {
 		}
 	}
 	t.Setenv("HOME", "")
+	t.Setenv("XDG_STATE_HOME", "")
 	if _, err := stateDir(); err == nil {
 		t.Error("a folder out of nothing")
 	}
