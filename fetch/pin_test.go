@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,10 +138,11 @@ func TestPinsOverlap(t *testing.T) {
 func TestPinNoRoom(t *testing.T) {
 	one, two := pinnedTorrent(t, "one"), pinnedTorrent(t, "two")
 	synctest.Test(t, func(t *testing.T) {
-		capacity := int64(mib)
+		var capacity atomic.Int64 // read by the keeper as well
+		capacity.Store(mib)
 		f := newFixture(t, 16*mib, newFakeEngine(one, two))
 		f.close()
-		f.cfg.PinCapacity = func() int64 { return capacity }
+		f.cfg.PinCapacity = func() int64 { return capacity.Load() }
 		f = reopened(f)
 		defer f.close()
 		tor, other := f.add(one), f.add(two)
@@ -156,7 +158,7 @@ func TestPinNoRoom(t *testing.T) {
 			t.Errorf("the second: %v", err)
 		}
 		mustEqual(t, "pinned all the same", other.Pinned(find(other.Root(), "dir/b")), false)
-		capacity = 4 * mib
+		capacity.Store(4 * mib)
 		if err := other.Pin(find(other.Root(), "dir")); err != nil {
 			t.Errorf("with more room: %v", err)
 		}
