@@ -321,8 +321,8 @@ func (c *core) encode(f Family, hashes [][20]byte) []byte {
 	return a.Append(make([]byte, 0, 128+52*len(hashes)))
 }
 
-// stats counts the announcers of hash heard in the last 15 minutes, and drops
-// the others. next is zero for an unknown hash.
+// stats counts the neighbours that announced hash in the last 15 minutes, and
+// drops the others. next is zero for an unknown hash.
 func (c *core) stats(now time.Time, hash [20]byte) (announcers int, next time.Time) {
 	t := c.torrents[hash]
 	if t == nil {
@@ -333,7 +333,32 @@ func (c *core) stats(now time.Time, hash [20]byte) (announcers int, next time.Ti
 			delete(t.heard, p)
 		}
 	}
-	return len(t.heard), later(t.due, c.regular)
+	return t.neighbours(), later(t.due, c.regular)
+}
+
+// neighbours counts clients. One that announces over IPv4 and IPv6, or on several
+// links, was heard from several addresses. Its cookie tells; those without one are
+// taken to be the same if they differ in nothing but the family.
+func (t *torrent) neighbours() int {
+	cookies := make(map[string]bool)
+	plain := make(map[uint16][numFamilies]int) // by port: addresses without a cookie
+	for p, a := range t.heard {
+		if a.cookie != "" {
+			cookies[a.cookie] = true
+			continue
+		}
+		n, f := plain[p.Port()], IPv4
+		if p.Addr().Is6() {
+			f = IPv6
+		}
+		n[f]++
+		plain[p.Port()] = n
+	}
+	count := len(cookies)
+	for _, n := range plain {
+		count += max(n[IPv4], n[IPv6])
+	}
+	return count
 }
 
 // sorted lists the info-hashes in order.

@@ -245,6 +245,43 @@ func TestLinkLocalPeerHasZone(t *testing.T) {
 	}
 }
 
+// A neighbour counts once, over however many addresses it is heard.
+func TestNeighboursAreCounted(t *testing.T) {
+	type heard struct{ addr, cookie string }
+	for _, tt := range []struct {
+		name  string
+		heard []heard
+		want  int
+	}{
+		{"nobody", nil, 0},
+		{"both families", []heard{{"192.168.1.9:7000", "a"}, {"[fe80::9]:7000", "a"}}, 1},
+		{"two links", []heard{{"192.168.1.9:7000", "a"}, {"192.168.1.10:7000", "a"}}, 1},
+		{"two clients of one host", []heard{{"192.168.1.9:7000", "a"}, {"192.168.1.9:7001", "b"}}, 2},
+		{"two hosts", []heard{{"192.168.1.9:7000", "a"}, {"192.168.1.10:7000", "b"}}, 2},
+		{"both families, no cookie", []heard{{"192.168.1.9:7000", ""}, {"[fe80::9]:7000", ""}}, 1},
+		{"two hosts, no cookie", []heard{{"192.168.1.9:7000", ""}, {"192.168.1.10:7000", ""}, {"[fe80::9]:7000", ""}}, 2},
+		{"other ports, no cookie", []heard{{"192.168.1.9:7000", ""}, {"[fe80::9]:7001", ""}}, 2},
+		{"with and without", []heard{{"192.168.1.9:7000", "a"}, {"192.168.1.10:7000", ""}}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSim(t, eth4, eth6)
+			s.c.add(s.now, hash(hexA))
+			for _, h := range tt.heard {
+				a := netip.MustParseAddrPort(h.addr)
+				k := eth4
+				if a.Addr().Is6() {
+					k = eth6
+				}
+				data := Announce{Port: a.Port(), Cookie: h.cookie, Hashes: [][20]byte{hash(hexA)}}.Append(nil)
+				s.c.packet(s.now, k, netip.AddrPortFrom(a.Addr(), 6771), data)
+			}
+			if n, _ := s.c.stats(s.now, hash(hexA)); n != tt.want {
+				t.Errorf("%d neighbours, want %d", n, tt.want)
+			}
+		})
+	}
+}
+
 func TestAnnouncersAreBounded(t *testing.T) {
 	s := newSim(t, eth4)
 	s.c.add(s.now, hash(hexA))

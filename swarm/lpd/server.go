@@ -66,7 +66,8 @@ type Transport interface {
 
 // Stats tells what discovery does for one info-hash.
 type Stats struct {
-	// Announcers is the number of distinct peers heard in the last 15 minutes.
+	// Announcers is the number of distinct clients heard in the last 15 minutes,
+	// however many addresses each has.
 	Announcers int
 	// Next is when it is announced next; zero if it is not announced at all.
 	Next time.Time
