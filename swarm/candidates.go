@@ -32,16 +32,15 @@ type candidate struct {
 
 // candidates is the bounded list of addresses of one torrent, owned by its loop.
 type candidates struct {
-	self   netip.AddrPort // for BEP 40; may be the zero value
+	selves [2]netip.AddrPort // our address in each family, for BEP 40; zero if not known
 	list   map[netip.AddrPort]*candidate
 	counts map[endpoint.Source]int
 	banned map[netip.Addr]time.Time
 	own    map[netip.AddrPort]bool // addresses that turned out to be ourselves
 }
 
-func newCandidates(self netip.AddrPort) *candidates {
+func newCandidates() *candidates {
 	return &candidates{
-		self:   self,
 		list:   map[netip.AddrPort]*candidate{},
 		counts: map[endpoint.Source]int{},
 		banned: map[netip.Addr]time.Time{},
@@ -71,11 +70,27 @@ func (c *candidates) add(addr netip.AddrPort, source endpoint.Source, now time.T
 	c.list[addr] = &candidate{
 		addr:     addr,
 		source:   source,
-		priority: endpoint.Priority(c.self, addr),
+		priority: c.priority(addr),
 		local:    isLocal(addr.Addr()),
 	}
 	c.counts[source]++
 	return true
+}
+
+// priority is the canonical one (BEP 40); 0 while our own address is not known.
+func (c *candidates) priority(addr netip.AddrPort) uint32 {
+	return max(endpoint.Priority(c.selves[0], addr), endpoint.Priority(c.selves[1], addr))
+}
+
+// weAre takes our addresses as the Internet sees them.
+func (c *candidates) weAre(selves [2]netip.AddrPort) {
+	if selves == c.selves {
+		return
+	}
+	c.selves = selves
+	for a, d := range c.list {
+		d.priority = c.priority(a)
+	}
 }
 
 // next returns the best address to dial now and marks it busy; nil if there is

@@ -1,8 +1,10 @@
 package swarm
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,7 +13,7 @@ import (
 
 func TestCandidatesOrder(t *testing.T) {
 	now := metadataEpoch
-	c := newCandidates(netip.AddrPort{})
+	c := newCandidates()
 	lan, pex, dht, typed := ap("192.168.1.9:1"), ap("198.51.100.1:1"), ap("198.51.100.2:1"), ap("198.51.100.3:1")
 	c.add(pex, endpoint.FromPEX, now)
 	c.add(dht, endpoint.FromDHT, now)
@@ -28,9 +30,42 @@ func TestCandidatesOrder(t *testing.T) {
 	}
 }
 
+// Among equals the canonical priority decides, by our address of the same family
+// and as soon as we know it.
+func TestCandidatesPriority(t *testing.T) {
+	now := metadataEpoch
+	c := newCandidates()
+	selves := [2]netip.AddrPort{ap("123.213.32.10:1"), ap("[2001:db8::1]:1")}
+	var addrs []netip.AddrPort
+	for i := range 8 {
+		addrs = append(addrs, ap(fmt.Sprintf("98.%d.54.32:1", 70+i)), ap(fmt.Sprintf("[2001:db8:%d::2]:1", 9+i)))
+	}
+	for _, a := range addrs[:8] {
+		c.add(a, endpoint.FromDHT, now)
+	}
+	c.weAre(selves)
+	for _, a := range addrs[8:] {
+		c.add(a, endpoint.FromDHT, now)
+	}
+	slices.SortFunc(addrs, func(a, b netip.AddrPort) int {
+		of := func(a netip.AddrPort) uint32 {
+			if a.Addr().Is4() {
+				return endpoint.Priority(selves[0], a)
+			}
+			return endpoint.Priority(selves[1], a)
+		}
+		return cmp.Compare(of(b), of(a))
+	})
+	for i, want := range addrs {
+		if d := c.next(now); d == nil || d.addr != want {
+			t.Fatalf("%d: got %v, want %v", i, d, want)
+		}
+	}
+}
+
 func TestCandidatesFailures(t *testing.T) {
 	now := metadataEpoch
-	c := newCandidates(netip.AddrPort{})
+	c := newCandidates()
 	a := ap("198.51.100.1:1")
 	c.add(a, endpoint.FromDHT, now)
 	for i := range maxFailures {
@@ -51,7 +86,7 @@ func TestCandidatesFailures(t *testing.T) {
 
 func TestCandidatesBanAndSelf(t *testing.T) {
 	now := metadataEpoch
-	c := newCandidates(netip.AddrPort{})
+	c := newCandidates()
 	bad, me, local := ap("198.51.100.1:1"), ap("198.51.100.2:1"), ap("127.0.0.1:1")
 	for _, a := range []netip.AddrPort{bad, me, local, ap("127.0.0.1:2")} {
 		c.add(a, endpoint.FromMagnet, now)
@@ -74,7 +109,7 @@ func TestCandidatesBanAndSelf(t *testing.T) {
 }
 
 func TestCandidatesBounded(t *testing.T) {
-	c := newCandidates(netip.AddrPort{})
+	c := newCandidates()
 	for i := range 2 * maxPerSource {
 		c.add(ap(fmt.Sprintf("198.51.%d.%d:1", i/250, i%250+1)), endpoint.FromPEX, metadataEpoch)
 	}

@@ -144,3 +144,16 @@ func (s *Session) seenAs(ip, informant netip.Addr) {
 		}
 	}
 }
+
+// external is where the Internet sees us, by family, as far as the DHT knows.
+func (s *Session) external() (selves [2]netip.AddrPort) {
+	if s.dht == nil {
+		return selves
+	}
+	for i, srv := range s.dht.servers {
+		if a := srv.External(); a.IsValid() {
+			selves[i] = netip.AddrPortFrom(a, s.port)
+		}
+	}
+	return selves
+}

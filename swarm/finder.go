@@ -14,12 +14,6 @@ import (
 )
 
 const (
-	// announceEvery is how often the DHT is told about us, and asked.
-	announceEvery = 15 * time.Minute
-	// searchAgain is the first pause after a lookup that found few peers; it
-	// doubles up to announceEvery.
-	searchAgain = 15 * time.Second
-	fewPeers    = 8
 	// hurryAfter a lookup ended, somebody in need may start the next one.
 	hurryAfter = 5 * time.Second
 	// knownFor is how long a peer found counts in the status table.
@@ -33,9 +27,8 @@ const (
 // finder finds candidates for one torrent: DHT, LPD, trackers. Its goroutines end
 // with the torrent's context.
 type finder struct {
-	t     *Torrent
-	log   *slog.Logger
-	hurry chan struct{} // capacity 1: somebody is in need of peers
+	t   *Torrent
+	log *slog.Logger
 
 	mu       sync.Mutex // guards what follows; a leaf
 	searches []*dhtSearch
@@ -47,16 +40,16 @@ type finder struct {
 // dhtSearch is what was found by one family's node.
 type dhtSearch struct {
 	server  *dht.Server
+	hurry   chan struct{} // capacity 1: somebody is in need of peers
 	running bool
 	next    time.Time
-	err     error // of the last lookup
 	looked  bool
 	found   map[netip.AddrPort]time.Time
 	scrape  dht.ScrapeResult
 }
 
 func newFinder(t *Torrent, log *slog.Logger) *finder {
-	return &finder{t: t, log: log, hurry: make(chan struct{}, 1), tiers: t.spec.Trackers}
+	return &finder{t: t, log: log, tiers: t.spec.Trackers}
 }
 
 // start lets the discovery run. idle means that nobody waits for peers yet.
@@ -71,11 +64,13 @@ func (f *finder) start(idle bool) {
 	}
 	if s.dht != nil && !f.t.isPrivate() {
 		for _, srv := range s.dht.servers {
-			ds := &dhtSearch{server: srv, found: map[netip.AddrPort]time.Time{}}
+			ds := &dhtSearch{server: srv, hurry: make(chan struct{}, 1), found: map[netip.AddrPort]time.Time{}}
 			if idle {
 				ds.next = time.Now().Add(rand.N(firstIdle))
 			}
+			f.mu.Lock()
 			f.searches = append(f.searches, ds)
+			f.mu.Unlock()
 			f.t.wg.Go(func() { f.search(ds) })
 		}
 	}
@@ -84,11 +79,13 @@ func (f *finder) start(idle bool) {
 
 // needPeers asks for a search without delay.
 func (f *finder) needPeers() {
-	select {
-	case f.hurry <- struct{}{}:
-	default:
-	}
 	f.mu.Lock()
+	for _, ds := range f.searches {
+		select {
+		case ds.hurry <- struct{}{}:
+		default:
+		}
+	}
 	a := f.trackers
 	f.mu.Unlock()
 	if a != nil {
@@ -100,51 +97,59 @@ func (f *finder) needPeers() {
 // private.
 func (f *finder) search(ds *dhtSearch) {
 	ctx := f.t.untilPrivate()
-	again := searchAgain
+	tries := 0
 	for {
 		f.mu.Lock()
 		wait := time.Until(ds.next)
 		f.mu.Unlock()
-		if wait > 0 && !f.pause(ctx, wait, ds) {
-			return
+		if wait > 0 {
+			hurried := f.pause(ctx, wait, ds)
+			if ctx.Err() != nil {
+				return
+			}
+			if hurried {
+				tries = 0
+			}
 		}
 		found := f.lookup(ctx, ds)
 		if ctx.Err() != nil {
 			return
 		}
-		pause := announceEvery + rand.N(time.Minute)
-		if found < fewPeers {
-			pause = again
-			again = min(2*again, announceEvery)
-		} else {
-			again = searchAgain
+		if tries++; found >= dht.FewPeers {
+			tries = 0
 		}
+		pause := dht.Again(found, tries)
+		if f.t.Status().State == StateIdle {
+			pause = dht.AnnounceInterval // whoever begins to read hurries
+		}
+		pause += rand.N(pause / 15)
 		f.mu.Lock()
 		ds.next = time.Now().Add(pause)
 		f.mu.Unlock()
 	}
 }
 
-// pause waits for the next lookup, or until somebody is in need; false if the
-// context ended.
-func (f *finder) pause(ctx context.Context, wait time.Duration, ds *dhtSearch) bool {
+// pause waits for the next lookup, and less if somebody is in need, which it
+// returns. It ends with the context.
+func (f *finder) pause(ctx context.Context, wait time.Duration, ds *dhtSearch) (hurried bool) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	began := time.Now()
 	for {
 		select {
 		case <-timer.C:
-			return true
-		case <-f.hurry:
+			return hurried
+		case <-ds.hurry:
+			hurried = true
 			f.mu.Lock()
 			looked := ds.looked
 			f.mu.Unlock()
 			if !looked {
 				return true
 			}
-			timer.Reset(max(0, hurryAfter-time.Since(began)))
+			timer.Reset(max(0, min(wait, hurryAfter)-time.Since(began)))
 		case <-ctx.Done():
-			return false
+			return hurried
 		}
 	}
 }
@@ -154,7 +159,9 @@ func (f *finder) lookup(ctx context.Context, ds *dhtSearch) int {
 	f.mu.Lock()
 	ds.running = true
 	f.mu.Unlock()
-	st, err := ds.server.Peers(ctx, f.t.spec.InfoHash, dht.PeersOptions{Announce: true, Port: f.t.session.Port()},
+	now := f.t.Status()
+	opts := dht.PeersOptions{Announce: true, Port: f.t.session.Port(), Seed: now.Pieces > 0 && now.HavePieces == now.Pieces}
+	st, err := ds.server.Peers(ctx, f.t.spec.InfoHash, opts,
 		func(peers []netip.AddrPort, from netip.AddrPort) {
 			f.t.post(event{msg: evCandidates{addrs: peers, source: endpoint.FromDHT, informant: from.Addr()}})
 			f.mu.Lock()
@@ -173,7 +180,7 @@ func (f *finder) lookup(ctx context.Context, ds *dhtSearch) int {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	ds.running, ds.err, ds.looked = false, err, true
+	ds.running, ds.looked = false, true
 	if err == nil {
 		ds.scrape = scrape
 	}

@@ -49,6 +49,8 @@ type effects interface {
 	dhtNode(addr netip.AddrPort)
 	// seenAs takes a peer's word of what our address is.
 	seenAs(ip, informant netip.Addr)
+	// external is what is known of our addresses and port, by family.
+	external() [2]netip.AddrPort
 }
 
 // event is one thing that happened to a torrent: something a peer's connection
@@ -86,7 +88,6 @@ type (
 		wants  []Want
 	}
 	evEvicted struct{ pieces []int }
-	evHeld    struct{ pieces []int }
 	evHashed  struct {
 		piece int
 		ok    bool
@@ -168,8 +169,6 @@ func (l *loop) handle(now time.Time, ev event) {
 		l.setWants(now, m)
 	case evEvicted:
 		l.evicted(m.pieces)
-	case evHeld:
-		l.held(m.pieces)
 	case evHashed:
 		l.hashed(now, m)
 	case evServed:
@@ -358,6 +357,7 @@ func (l *loop) found(now time.Time, m evCandidates) {
 	if l.info != nil && l.info.Private && !allowedPrivate(m.source) {
 		return
 	}
+	l.cands.weAre(l.do.external())
 	n := 0
 	for _, a := range m.addrs {
 		if err := endpoint.Dialable(a, m.source, m.informant); err != nil {

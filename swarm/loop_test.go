@@ -49,13 +49,15 @@ type fakeEffects struct {
 	hashes  []hashJob
 	served  []wire.Message
 	info    *metainfo.Info
+	selves  [2]netip.AddrPort
 }
 
-func (f *fakeEffects) hash(j hashJob)             { f.hashes = append(f.hashes, j) }
-func (f *fakeEffects) gotInfo(i *metainfo.Info)   { f.info = i }
-func (f *fakeEffects) needPeers()                 {}
-func (f *fakeEffects) dhtNode(netip.AddrPort)     {}
-func (f *fakeEffects) seenAs(ip, from netip.Addr) {}
+func (f *fakeEffects) hash(j hashJob)              { f.hashes = append(f.hashes, j) }
+func (f *fakeEffects) gotInfo(i *metainfo.Info)    { f.info = i }
+func (f *fakeEffects) needPeers()                  {}
+func (f *fakeEffects) dhtNode(netip.AddrPort)      {}
+func (f *fakeEffects) seenAs(ip, from netip.Addr)  {}
+func (f *fakeEffects) external() [2]netip.AddrPort { return f.selves }
 func (f *fakeEffects) dial(a netip.AddrPort, known way) {
 	f.dialled = append(f.dialled, a)
 	f.ways[a] = known
@@ -99,7 +101,7 @@ func newStage(t *testing.T, pieces int, private bool) *stage {
 	s.l = &loop{
 		hash: hash, peerID: [20]byte{5}, port: 6881, maxPeers: 10, maxBuild: 1 << 20,
 		log: slog.New(slog.DiscardHandler), do: do, meta: newMetadata(hash),
-		build: newAssembly(), peers: map[picker.PeerID]*remote{}, cands: newCandidates(netip.AddrPort{}),
+		build: newAssembly(), peers: map[picker.PeerID]*remote{}, cands: newCandidates(),
 		readers: map[uint64][]Want{}, since: map[int]time.Time{}, added: s.now, lastWant: s.now,
 	}
 	return s
@@ -240,35 +242,6 @@ func TestLoopAnnouncesAndForgets(t *testing.T) {
 	s.recv(idb, wire.Message{ID: wire.Request, Index: 0, Begin: 0, Length: wire.BlockSize})
 	if got := b.take(); !slices.Equal(got, []string{"reject request"}) && !slices.Equal(got, []string{"reject"}) {
 		t.Errorf("request for a lost piece gave %v", got)
-	}
-}
-
-// Pieces that were found elsewhere are announced and served like those from peers.
-func TestLoopHeld(t *testing.T) {
-	s := newStage(t, 3, false)
-	s.do1(event{msg: evHeld{pieces: []int{0}}}) // the info is not here: nothing happens
-	_, ida := s.join(1, true)
-	b, idb := s.join(2, true)
-	s.offerInfo(ida)
-	s.recv(idb, wire.Message{ID: wire.HaveNone})
-	b.take()
-	s.do1(event{msg: evHeld{pieces: []int{2, -1, 3, 1, 2}}})
-	var told []uint32
-	for _, m := range b.sent {
-		if m.ID == wire.Have {
-			told = append(told, m.Index)
-		}
-	}
-	if !slices.Equal(told, []uint32{2, 1}) {
-		t.Errorf("told of %v", told)
-	}
-	if st := s.l.status(s.now); st.HavePieces != 2 {
-		t.Errorf("has %d pieces", st.HavePieces)
-	}
-	s.recv(idb, wire.Message{ID: wire.Interested})
-	s.recv(idb, wire.Message{ID: wire.Request, Index: 2, Begin: 0, Length: wire.BlockSize})
-	if len(s.do.served) != 1 {
-		t.Errorf("served %v", s.do.served)
 	}
 }
 

@@ -258,7 +258,7 @@ func (s *Session) start(t *Torrent) {
 		do:       t,
 		build:    newAssembly(),
 		peers:    map[picker.PeerID]*remote{},
-		cands:    newCandidates(netip.AddrPort{}),
+		cands:    newCandidates(),
 		readers:  map[uint64][]Want{},
 		since:    map[int]time.Time{},
 		added:    now,

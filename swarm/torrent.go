@@ -108,12 +108,6 @@ func (t *Torrent) Evicted(pieces ...int) {
 	t.post(event{msg: evEvicted{pieces}})
 }
 
-// Held says that the store holds these pieces, verified, though they did not come
-// from the swarm: found on the disk once the info was known.
-func (t *Torrent) Held(pieces ...int) {
-	t.post(event{msg: evHeld{pieces}})
-}
-
 // AddPeers adds addresses given by the user, host:port. Names are resolved.
 func (t *Torrent) AddPeers(hostports []string) {
 	t.session.goes(t, func() { t.resolvePeers(hostports) })
@@ -314,3 +308,5 @@ func (t *Torrent) needPeers() { t.finder.needPeers() }
 func (t *Torrent) dhtNode(addr netip.AddrPort) { t.session.addNode(addr) }
 
 func (t *Torrent) seenAs(ip, informant netip.Addr) { t.session.seenAs(ip, informant) }
+
+func (t *Torrent) external() [2]netip.AddrPort { return t.session.external() }

@@ -50,7 +50,7 @@ type LookupStats struct {
 
 // Peers looks for the peers of a torrent and calls found for each answer that
 // names new ones, as they arrive, in this goroutine. from is the node that
-// named them. Addresses passed the address policy.
+// named them. Addresses passed the address policy; our own announce is left out.
 //
 // It returns when the nodes closest to the info-hash have answered (and were
 // announced to, if asked for), or when ctx ends: then with its error, and with
@@ -80,7 +80,7 @@ func (s *Server) Lookup(ctx context.Context, target [20]byte) (LookupStats, erro
 	return out.LookupStats, err
 }
 
-// ScrapeResult is an estimate of the size of a swarm (BEP 33).
+// ScrapeResult is an estimate of the size of a swarm (BEP 33), without us.
 type ScrapeResult struct {
 	Seeds, Peers int // distinct addresses, about
 	// Nodes is how many nodes sent filters. Below MinScrapeNodes nothing is
@@ -107,7 +107,14 @@ func (s *Server) Scrape(ctx context.Context, infoHash [20]byte) (ScrapeResult, e
 		return r, err
 	}
 	seeds, peers := store.Combine(out.seeds), store.Combine(out.peers)
-	r.Seeds, r.Peers = int(seeds.Estimate()+0.5), int(peers.Estimate()+0.5)
+	others := func(f *store.Filter) int {
+		n := int(f.Estimate() + 0.5)
+		if n > 0 && out.self.IsValid() && f.Has(out.self) {
+			n--
+		}
+		return n
+	}
+	r.Seeds, r.Peers = others(&seeds), others(&peers)
 	r.AtLeast = seeds.Full() || peers.Full()
 	return r, nil
 }

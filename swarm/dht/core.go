@@ -29,6 +29,7 @@ type core struct {
 	items  *store.Items
 	tokens *store.Tokens
 	votes  votes
+	claim  netip.Addr // our address as the last answer had it
 	rtt    rtt
 
 	pending map[uint32]*query
@@ -205,6 +206,7 @@ func (c *core) receive(m *krpc.Message, from netip.AddrPort, now time.Time) {
 		c.table.Replied(node, took, c.boot.isRouter(from), now)
 	}
 	if m.IP.IsValid() && c.family.is(m.IP.Addr()) {
+		c.claim = m.IP.Addr()
 		c.vote(m.IP, from.Addr(), now)
 	}
 	nodes, foreign := m.Nodes, m.Nodes6
@@ -244,6 +246,15 @@ func (c *core) named(nodes []krpc.NodeInfo, now time.Time) {
 			c.toVerify(n, now)
 		}
 	}
+}
+
+// self is our address as far as we know it: as the votes have decided, or as one
+// node said. The latter is good enough only for what costs nothing if it is wrong.
+func (c *core) self() netip.Addr {
+	if c.votes.current.IsValid() {
+		return c.votes.current
+	}
+	return c.claim
 }
 
 // vote counts that voter sees us at addr.

@@ -60,6 +60,7 @@ const (
 type outcome struct {
 	LookupStats
 	seeds, peers []store.Filter
+	self         netip.Addr // our own address, which may be in the filters
 }
 
 // maxSeen bounds the peers of one lookup.
@@ -233,7 +234,7 @@ func (c *core) deliver(l *lookup, m *krpc.Message, q *query, now time.Time) {
 	}
 	var peers []netip.AddrPort
 	for _, a := range m.Values {
-		if l.seen[a] || len(l.seen) >= maxSeen || !c.family.is(a.Addr()) ||
+		if l.seen[a] || len(l.seen) >= maxSeen || !c.family.is(a.Addr()) || l.ourselves(a, c.self()) ||
 			endpoint.Dialable(a, endpoint.FromDHT, q.to.Addr()) != nil {
 			continue
 		}
@@ -249,6 +250,11 @@ func (c *core) deliver(l *lookup, m *krpc.Message, q *query, now time.Time) {
 	}
 	l.result.Peers += len(peers)
 	c.notes = append(c.notes, note{lookup: l.id, peers: peers, from: q.to})
+}
+
+// ourselves tells whether a is what we announced, and not another peer.
+func (l *lookup) ourselves(a netip.AddrPort, self netip.Addr) bool {
+	return a.Addr() == self && l.port != 0 && int(a.Port()) == l.port
 }
 
 // lookupFailed notes that no usable answer to q is expected any more.
@@ -311,7 +317,7 @@ func (c *core) done(l *lookup, now time.Time) {
 	l.phase = finished
 	c.lookups = slices.DeleteFunc(c.lookups, func(x *lookup) bool { return x == l })
 	l.result.Took = now.Sub(l.started)
-	l.result.seeds, l.result.peers = l.seeds, l.leechers
+	l.result.seeds, l.result.peers, l.result.self = l.seeds, l.leechers, c.self()
 	if l.internal {
 		c.upkeepDone(l, now)
 		return

@@ -34,6 +34,7 @@ type Server struct {
 	// family. Written by the owner; nil while not linked.
 	contacts atomic.Pointer[[]krpc.NodeInfo]
 	poor     atomic.Bool // fewer than k good nodes
+	external atomic.Pointer[netip.Addr]
 	lost     atomic.Uint64
 	naming   chan struct{} // a place per lookup of AddHost
 
@@ -41,7 +42,8 @@ type Server struct {
 	core     *core
 	boxes    map[uint64]*mailbox // of running lookups
 	linked   *Server
-	shared   time.Time // when contacts was written
+	shared   time.Time  // when contacts was written
+	told     netip.Addr // what external says
 	resolver *resolver
 }
 
@@ -163,6 +165,10 @@ func (s *Server) flush() {
 				delete(s.boxes, n.lookup)
 			}
 		}
+	}
+	if a := s.core.votes.current; a != s.told {
+		s.told = a
+		s.external.Store(&a)
 	}
 	if resolve {
 		s.resolveRouters()
@@ -300,6 +306,15 @@ func (s *Server) AddVote(external, informant netip.Addr) {
 		return
 	}
 	s.tryDo(func(now time.Time) { s.core.vote(netip.AddrPortFrom(external, 1), informant, now) })
+}
+
+// External returns our address as the Internet sees it; the zero value while that
+// is not known. It never waits.
+func (s *Server) External() netip.Addr {
+	if a := s.external.Load(); a != nil {
+		return *a
+	}
+	return netip.Addr{}
 }
 
 // tryDo runs f in the owner unless its inbox is full: for hints that nobody

@@ -427,6 +427,17 @@ func TestSimulateScrape(t *testing.T) {
 		if r, err = w.nodes[3].Scrape(t.Context(), krpc.RandomID(w.rng)); err != nil || r.Known() {
 			t.Errorf("estimate of nothing: %+v, %v", r, err)
 		}
+		// Whoever has announced itself does not count itself.
+		pair := krpc.RandomID(w.rng)
+		for _, n := range w.nodes[:2] {
+			if _, err := n.Announce(t.Context(), pair, PeersOptions{Port: simPort}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		st, err := w.nodes[0].Announce(t.Context(), pair, PeersOptions{Port: simPort})
+		if r, err2 := w.nodes[0].Scrape(t.Context(), pair); err != nil || err2 != nil || st.Peers != 1 || r.Peers != 1 || r.Seeds != 0 {
+			t.Errorf("of us and another: %d found, estimate %+v, %v, %v", st.Peers, r, err, err2)
+		}
 	})
 }
 

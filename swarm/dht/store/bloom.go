@@ -31,6 +31,12 @@ func (f *Filter) Insert(ip netip.Addr) {
 	f[j/8] |= 1 << (j % 8)
 }
 
+// Has tells whether ip was inserted; of others it is true by chance now and then.
+func (f *Filter) Has(ip netip.Addr) bool {
+	i, j := bitsOf(ip)
+	return f[i/8]&(1<<(i%8)) != 0 && f[j/8]&(1<<(j%8)) != 0
+}
+
 // Union adds all addresses of g.
 func (f *Filter) Union(g *Filter) {
 	for i := range f {

@@ -66,6 +66,14 @@ func TestFilterVectors(t *testing.T) {
 
 func TestFilterEnds(t *testing.T) {
 	var f Filter
+	in, out := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	if f.Has(in) {
+		t.Error("an empty filter has something")
+	}
+	if f.Insert(in); !f.Has(in) || f.Has(out) {
+		t.Error("not what was inserted")
+	}
+	f = Filter{}
 	if f.Estimate() != 0 || f.Full() {
 		t.Error("an empty filter holds something")
 	}
