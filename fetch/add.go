@@ -190,6 +190,7 @@ func (l *Library) gotInfo(t *Torrent, info *metainfo.Info) {
 	}
 	l.mu.Unlock()
 
+	t.tellHeld()
 	close(t.ready)
 	if name != old {
 		l.events.send(Change{Torrent: t, Kind: Renamed, Name: name, Old: old})

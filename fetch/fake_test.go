@@ -268,6 +268,14 @@ func (s *fakeSwarm) Evicted(pieces ...int) {
 	s.poke()
 }
 
+func (s *fakeSwarm) Held(pieces ...int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range pieces {
+		s.had[p] = true
+	}
+}
+
 func (s *fakeSwarm) Supply(piece int) swarm.Supply {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -39,6 +39,9 @@ type Swarm interface {
 	SetWants(reader uint64, wants []swarm.Want)
 	// Evicted says that the store no longer holds these pieces.
 	Evicted(pieces ...int)
+	// Held says that the store holds these pieces though they did not come from
+	// the swarm.
+	Held(pieces ...int)
 	// Supply says what a piece can be expected from.
 	Supply(piece int) swarm.Supply
 	Status() swarm.Status
@@ -228,9 +231,31 @@ func (l *Library) join(t *Torrent) {
 	t.mu.Lock()
 	t.sw = sw
 	t.joins++
+	found := s.info == nil && t.info != nil // the info was faster than we
+	t.mu.Unlock()
 	// What was lost since was told to the swarm before.
+	t.tellLost(sw, have)
+	if found {
+		t.tellHeld()
+	}
+	l.keeper.poke(t)
+}
+
+// tellHeld tells the swarm what was found on the disk when the info came from it.
+func (t *Torrent) tellHeld() {
+	sw, held := t.swarm(), t.pieces()
+	if len(held) == 0 {
+		return
+	}
+	sw.Held(held...)
+	t.tellLost(sw, held)
+}
+
+// tellLost tells the swarm which of the pieces that it was told of are gone since.
+func (t *Torrent) tellLost(sw Swarm, pieces []int) {
 	var lost []int
-	for _, p := range have {
+	t.mu.Lock()
+	for _, p := range pieces {
 		if !t.have.Test(uint(p)) {
 			lost = append(lost, p)
 		}
@@ -239,7 +264,6 @@ func (l *Library) join(t *Torrent) {
 	if len(lost) > 0 {
 		sw.Evicted(lost...)
 	}
-	l.keeper.poke(t)
 }
 
 // Close fails the blocked reads with ErrClosed, leaves all swarms, writes what is

@@ -3,6 +3,7 @@ package fetch
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -282,7 +283,8 @@ func TestDiscard(t *testing.T) {
 	f.readAll(t, tor, "d/a.bin", f.ft.file(0))
 }
 
-// Metadata that arrives from the swarm finds what an earlier torrent left.
+// Metadata that arrives from the swarm finds what an earlier torrent left, and the
+// swarm learns of it at once, to serve it to others.
 func TestDiskBeforeMetadata(t *testing.T) {
 	f := newDiskFixture(t, 4*mib, 64*mib)
 	tor := f.add(f.ft)
@@ -294,6 +296,13 @@ func TestDiskBeforeMetadata(t *testing.T) {
 	sw := f.engine.of(f.ft)
 	sw.setPeers(0)
 	sw.spec.OnInfo(f.ft.info)
+	here := tor.pieces()
+	sw.mu.Lock()
+	told := slices.Sorted(maps.Keys(sw.had))
+	sw.mu.Unlock()
+	if len(here) == 0 || !slices.Equal(told, here) {
+		t.Errorf("the swarm was told of %v, here are %v", told, here)
+	}
 	f.readAll(t, tor, "d/a.bin", f.ft.file(0))
 }
 

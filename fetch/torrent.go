@@ -261,6 +261,7 @@ type outcast struct{ status swarm.Status }
 
 func (outcast) SetWants(uint64, []swarm.Want) {}
 func (outcast) Evicted(...int)                {}
+func (outcast) Held(...int)                   {}
 func (outcast) Supply(int) swarm.Supply       { return swarm.Supply{} }
 func (o outcast) Status() swarm.Status        { return o.status }
 func (outcast) AddPeers([]string)             {}

@@ -88,6 +88,7 @@ type (
 		wants  []Want
 	}
 	evEvicted struct{ pieces []int }
+	evHeld    struct{ pieces []int }
 	evHashed  struct {
 		piece int
 		ok    bool
@@ -169,6 +170,8 @@ func (l *loop) handle(now time.Time, ev event) {
 		l.setWants(now, m)
 	case evEvicted:
 		l.evicted(m.pieces)
+	case evHeld:
+		l.held(m.pieces)
 	case evHashed:
 		l.hashed(now, m)
 	case evServed:

@@ -245,6 +245,35 @@ func TestLoopAnnouncesAndForgets(t *testing.T) {
 	}
 }
 
+// Pieces that were found elsewhere are announced and served like those from peers.
+func TestLoopHeld(t *testing.T) {
+	s := newStage(t, 3, false)
+	s.do1(event{msg: evHeld{pieces: []int{0}}}) // the info is not here: nothing happens
+	_, ida := s.join(1, true)
+	b, idb := s.join(2, true)
+	s.offerInfo(ida)
+	s.recv(idb, wire.Message{ID: wire.HaveNone})
+	b.take()
+	s.do1(event{msg: evHeld{pieces: []int{2, -1, 3, 1, 2}}})
+	var told []uint32
+	for _, m := range b.sent {
+		if m.ID == wire.Have {
+			told = append(told, m.Index)
+		}
+	}
+	if !slices.Equal(told, []uint32{2, 1}) {
+		t.Errorf("told of %v", told)
+	}
+	if st := s.l.status(s.now); st.HavePieces != 2 {
+		t.Errorf("has %d pieces", st.HavePieces)
+	}
+	s.recv(idb, wire.Message{ID: wire.Interested})
+	s.recv(idb, wire.Message{ID: wire.Request, Index: 2, Begin: 0, Length: wire.BlockSize})
+	if len(s.do.served) != 1 {
+		t.Errorf("served %v", s.do.served)
+	}
+}
+
 func TestLoopPeerGoneMidPiece(t *testing.T) {
 	s := newStage(t, 1, false)
 	a, ida := s.join(1, true)

@@ -86,6 +86,31 @@ func (l *loop) evicted(pieces []int) {
 	l.interested = true
 }
 
+// held notes pieces that the store has from elsewhere, and tells the peers.
+func (l *loop) held(pieces []int) {
+	if l.picker == nil {
+		return
+	}
+	for _, p := range pieces {
+		if p < 0 || p >= l.picker.Pieces() || l.picker.Had(p) {
+			continue
+		}
+		l.picker.SetHad(p, true)
+		delete(l.since, p)
+		l.announce(p)
+	}
+	l.interested = true
+}
+
+// announce tells those who lack a piece that we have it.
+func (l *loop) announce(piece int) {
+	for _, r := range l.peers {
+		if !l.picker.PeerHas(r.id, piece) {
+			l.send(r, wire.Message{ID: wire.Have, Index: uint32(piece)})
+		}
+	}
+}
+
 // gotBlock takes a piece message. It owns m.Data.
 func (l *loop) gotBlock(now time.Time, r *remote, m wire.Message) {
 	if l.picker == nil {
@@ -166,11 +191,7 @@ func (l *loop) hashed(now time.Time, m evHashed) {
 	l.wasted += b.extra
 	l.build.drop(m.piece)
 	delete(l.since, m.piece)
-	for _, r := range l.peers {
-		if !l.picker.PeerHas(r.id, m.piece) {
-			l.send(r, wire.Message{ID: wire.Have, Index: uint32(m.piece)})
-		}
-	}
+	l.announce(m.piece)
 }
 
 func (l *loop) hashFailed(now time.Time, b *build) {

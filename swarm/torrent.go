@@ -108,6 +108,12 @@ func (t *Torrent) Evicted(pieces ...int) {
 	t.post(event{msg: evEvicted{pieces}})
 }
 
+// Held says that the store holds these pieces, verified, though they did not come
+// from the swarm: found on the disk once the info was known.
+func (t *Torrent) Held(pieces ...int) {
+	t.post(event{msg: evHeld{pieces}})
+}
+
 // AddPeers adds addresses given by the user, host:port. Names are resolved.
 func (t *Torrent) AddPeers(hostports []string) {
 	t.session.goes(t, func() { t.resolvePeers(hostports) })

@@ -196,6 +196,15 @@ func (s *fake) deliver(piece int) {
 	s.spec.Store.PieceVerified(piece, append([]byte(nil), s.offer.t.Piece(piece)...))
 }
 
+// Held implements fetch.Swarm.
+func (s *fake) Held(pieces ...int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range pieces {
+		s.has[p] = true
+	}
+}
+
 // SetWants implements fetch.Swarm.
 func (s *fake) SetWants(reader uint64, wants []swarm.Want) {
 	s.mu.Lock()

@@ -28,7 +28,7 @@ func NewLink(nc net.Conn, theirs wire.Handshake) *Link {
 }
 
 func newLink(nc net.Conn) *Link {
-	src := &source{nc: nc}
+	src := &source{nc: nc, gather: newGatherer(nc)}
 	return &Link{nc: nc, src: src, dec: wire.NewDecoder(src, 0)}
 }
 
@@ -55,21 +55,38 @@ func below(nc net.Conn) net.Conn {
 // for the counter.
 type source struct {
 	nc       net.Conn
+	gather   *gatherer // nil if the stream is not TCP itself
+	need     int       // see Await
 	idle     time.Duration
+	renewed  time.Time       // when the deadline was set
 	ctx      context.Context // ends with the connection; set together with limiters
 	limiters []Limiter
 	bytes    atomic.Int64 // read so far
 }
 
+// Await says how many bytes the next Read had better wait for ([wire.Awaiter]).
+func (s *source) Await(n int) { s.need = n }
+
 func (s *source) Read(p []byte) (int, error) {
 	if s.idle > 0 {
-		// It fails on a stream that is closed; Read says that better, after what is left to read.
-		_ = s.nc.SetReadDeadline(time.Now().Add(s.idle))
+		// Not for each read: moving a timer costs more than reading a segment.
+		if now := time.Now(); now.Sub(s.renewed) > s.idle/64 {
+			// It fails on a stream that is closed; Read says that better, after what is left to read.
+			_ = s.nc.SetReadDeadline(now.Add(s.idle))
+			s.renewed = now
+		}
 	}
-	n, err := s.nc.Read(p)
+	n, err := s.read(p)
 	s.bytes.Add(int64(n))
 	if err == nil && len(s.limiters) > 0 {
 		err = wait(s.ctx, s.limiters, n)
 	}
 	return n, err
+}
+
+func (s *source) read(p []byte) (int, error) {
+	if s.gather != nil {
+		return s.gather.read(p, s.need)
+	}
+	return s.nc.Read(p)
 }

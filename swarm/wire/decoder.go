@@ -23,11 +23,18 @@ const (
 // maxEmptyReads is how many reads in a row may return nothing before the stream counts as broken; as in bufio.
 const maxEmptyReads = 100
 
+// Awaiter is a stream that is told, before each Read, how many bytes the decoder needs next. It may let Read sleep until
+// so many are there, but has to return what there is if the stream ends before.
+type Awaiter interface {
+	Await(n int)
+}
+
 // Decoder reads messages from a stream. It buffers, so nothing else may read from the stream beside it. Not safe for
 // concurrent use.
 type Decoder struct {
 	src  io.Reader
-	max  uint32 // limit of the length field
+	aw   Awaiter // src, or nil
+	max  uint32  // limit of the length field
 	buf  []byte
 	r, w int   // buf[r:w] is read but not consumed
 	err  error // first error; the decoder is dead then
@@ -39,7 +46,8 @@ func NewDecoder(src io.Reader, maxLen int) *Decoder {
 	if maxLen <= 0 {
 		maxLen = DefaultMaxLength
 	}
-	return &Decoder{src: src, max: uint32(min(maxLen, 1<<31-1)), buf: make([]byte, smallBuffer)}
+	aw, _ := src.(Awaiter)
+	return &Decoder{src: src, aw: aw, max: uint32(min(maxLen, 1<<31-1)), buf: make([]byte, smallBuffer)}
 }
 
 // Buffered returns the number of bytes that were read from the stream but not decoded yet.
@@ -245,17 +253,21 @@ func (d *Decoder) readFull(p []byte) error {
 	p = p[n:]
 	for len(p) > 0 {
 		if len(p) >= len(d.buf) {
-			k, err := d.read(p)
+			k, err := d.read(p, len(p))
 			if err != nil {
 				return unexpected(err)
 			}
 			p = p[k:]
 			continue
 		}
-		if err := d.fill(1); err != nil {
+		// The buffer is empty.
+		d.r, d.w = 0, 0
+		k, err := d.read(d.buf, len(p))
+		if err != nil {
 			return unexpected(err)
 		}
-		k := copy(p, d.buf[d.r:d.w])
+		d.w = k
+		k = copy(p, d.buf[:d.w])
 		d.r += k
 		p = p[k:]
 	}
@@ -271,7 +283,7 @@ func (d *Decoder) fill(n int) error {
 	d.w = copy(d.buf, d.buf[d.r:d.w])
 	d.r = 0
 	for d.w < n {
-		k, err := d.read(d.buf[d.w:])
+		k, err := d.read(d.buf[d.w:], n-d.w)
 		if err != nil {
 			if d.w > 0 {
 				err = unexpected(err)
@@ -283,10 +295,13 @@ func (d *Decoder) fill(n int) error {
 	return nil
 }
 
-// read reads at least one byte from the stream.
-func (d *Decoder) read(p []byte) (int, error) {
+// read reads at least one byte from the stream; need are needed next.
+func (d *Decoder) read(p []byte, need int) (int, error) {
 	if d.err != nil {
 		return 0, d.err
+	}
+	if d.aw != nil {
+		d.aw.Await(need)
 	}
 	for range maxEmptyReads {
 		n, err := d.src.Read(p)
