@@ -100,14 +100,15 @@ func (l *Library) insert(t *Torrent, base string) {
 	if t.info != nil {
 		l.alsoHash(t, t.info.InfoHash)
 		l.alsoHash(t, t.info.InfoHashV2.Truncated())
+		t.ownName = t.info.Name
 	}
 	l.byHandle[t.handle] = t
 	l.byName[t.name] = t
 	for _, s := range t.rec.Spellings {
 		l.aliases[s] = t
 	}
-	for _, s := range t.oldNames {
-		l.oldNames[s] = t
+	for _, s := range slices.Clone(t.oldNames) {
+		l.alsoNamed(t, s)
 	}
 }
 
@@ -177,17 +178,16 @@ func (l *Library) gotInfo(t *Torrent, info *metainfo.Info) {
 	l.mu.Lock()
 	old := t.name
 	if l.byHash[t.hash] == t {
-		t.name = folderName(info.Name, t.hash, l.taken(t))
 		l.alsoHash(t, info.InfoHash)
 		l.alsoHash(t, info.InfoHashV2.Truncated())
+		t.ownName = info.Name
+		if t.labelled {
+			l.alsoNamed(t, info.Name)
+		} else {
+			l.rename(t, folderName(info.Name, t.hash, l.taken(t)))
+		}
 	}
 	name := t.name
-	if name != old {
-		delete(l.byName, old)
-		l.byName[name] = t
-		l.oldNames[old] = t
-		push(&t.oldNames, old, maxOldNames)
-	}
 	l.mu.Unlock()
 
 	t.tellHeld()

@@ -11,7 +11,10 @@ var (
 	// ErrTooLarge: a metainfo file of more than 16 MiB.
 	ErrTooLarge = errors.New("too large")
 
-	// ErrExists: there is such a torrent already and nothing could be merged.
+	// ErrNameTooLong: a name for a folder of more than 240 bytes.
+	ErrNameTooLong = errors.New("name too long")
+
+	// ErrExists: the name is another torrent's.
 	ErrExists = errors.New("already exists")
 
 	// ErrLocked: another process uses the state directory.

@@ -6,11 +6,12 @@ import "sync"
 type ChangeKind uint8
 
 // The kinds of changes. When metadata arrives and brings another name, Renamed
-// comes before Ready.
+// comes before Ready; Labelled is another name that the user chose.
 const (
 	Added ChangeKind = iota
 	Ready
 	Renamed
+	Labelled
 	Removed
 )
 
@@ -20,7 +21,7 @@ type Change struct {
 	Kind    ChangeKind
 	// Name is the folder's name after the change (before it, for Removed).
 	Name string
-	// Old is the folder's name before a Renamed.
+	// Old is the folder's name before a Renamed or Labelled.
 	Old string
 }
 

@@ -202,6 +202,7 @@ func (l *Library) newTorrent(hash metainfo.InfoHash, rec record) *Torrent {
 		removed:  make(chan struct{}),
 		rec:      rec,
 		oldNames: rec.OldNames,
+		labelled: rec.Labelled,
 		sw:       outcast{},
 		waiters:  make(map[int][]*waiter),
 		unkept:   make(map[int]bool),
@@ -393,12 +394,12 @@ func (l *Library) snapshot() []stored {
 // stored is what is written of a torrent.
 func (t *Torrent) stored() stored {
 	t.lib.mu.Lock()
-	name, old := t.name, slices.Clone(t.oldNames)
+	name, old, labelled := t.name, slices.Clone(t.oldNames), t.labelled
 	t.lib.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	rec := t.rec.clone()
-	rec.Name, rec.OldNames = name, old
+	rec.Name, rec.OldNames, rec.Labelled = name, old, labelled
 	return stored{rec, t.info}
 }
 

@@ -200,7 +200,7 @@ func TestMetadataArrives(t *testing.T) {
 		defer f.close()
 		var changes []string
 		f.lib.OnChange(func(c Change) {
-			changes = append(changes, fmt.Sprintf("%s %q %q", [...]string{"added", "ready", "renamed", "removed"}[c.Kind], c.Old, c.Name))
+			changes = append(changes, fmt.Sprintf("%s %q %q", [...]string{"added", "ready", "renamed", "labelled", "removed"}[c.Kind], c.Old, c.Name))
 			if f.lib.Lookup(c.Name) != c.Torrent && c.Kind != Removed {
 				t.Errorf("%+v: the name leads elsewhere", c)
 			}

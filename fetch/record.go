@@ -28,6 +28,7 @@ type record struct {
 
 	Spellings []string `json:"spellings,omitempty"` // as typed
 	OldNames  []string `json:"old_names,omitempty"` // the folder had
+	Labelled  bool     `json:"labelled,omitempty"`  // the user chose the name
 
 	DisplayName string           `json:"dn,omitempty"`
 	Trackers    [][]string       `json:"trackers,omitempty"` // by tier

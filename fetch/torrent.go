@@ -26,6 +26,8 @@ type Torrent struct {
 	// Guarded by Library.mu, as the maps that lead to them.
 	name     string
 	oldNames []string
+	ownName  string // by its metadata, empty until that is there
+	labelled bool   // the user chose the name
 
 	mu      sync.Mutex // leaf; guards:
 	rec     record     // but for the names
@@ -57,7 +59,7 @@ func newTree(info *metainfo.Info, onDisk shelf) tree {
 	return tree{info, buildTree(info), have, onDisk}
 }
 
-// Name is the folder's name now. It may change once, when metadata arrives.
+// Name is the folder's name now. It may change when metadata arrives, and by Label.
 func (t *Torrent) Name() string {
 	t.lib.mu.Lock()
 	defer t.lib.mu.Unlock()

@@ -54,8 +54,7 @@ func (p procs) ahead(tid uint32, walk []string) ahead {
 // aheadInArguments finds the walk in the command line. Arguments that contradict
 // each other tell nothing.
 func (p procs) aheadInArguments(tid uint32, walk []string) ahead {
-	raw := readUpTo(p.file(tid, "cmdline"), maxCmdline)
-	args := strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00")
+	args := p.arguments(tid)
 	found := unknown
 	for i, arg := range args {
 		a := aheadIn(components(arg), walk)
@@ -92,17 +91,10 @@ func (p procs) aheadInSyscall(tid uint32, walk []string) ahead {
 	if len(args) < 2 {
 		return unknown
 	}
-	mem, err := os.Open(p.file(tid, "mem"))
-	if err != nil {
-		return unknown
-	}
-	defer mem.Close()
 	var paths [][]string
 	for _, addr := range args[:2] {
-		buf := make([]byte, pathMax)
-		n, _ := mem.ReadAt(buf, int64(addr)) // a wrong address reads nothing
-		if end := bytes.IndexByte(buf[:n], 0); end > 0 {
-			paths = append(paths, components(string(buf[:end])))
+		if text := p.text(tid, addr); text != "" {
+			paths = append(paths, components(text))
 		}
 	}
 	for _, path := range paths {
@@ -137,6 +129,25 @@ func (p procs) syscall(tid uint32) (nr int, args []uint64) {
 		args = append(args, v)
 	}
 	return nr, args
+}
+
+// text reads a text from the memory of a thread, empty if that is not allowed or
+// there is none.
+func (p procs) text(tid uint32, addr uint64) string {
+	mem, err := os.Open(p.file(tid, "mem"))
+	if err != nil {
+		return ""
+	}
+	defer mem.Close()
+	buf := make([]byte, pathMax)
+	n, _ := mem.ReadAt(buf, int64(addr)) // a wrong address reads nothing
+	return string(buf[:max(0, bytes.IndexByte(buf[:n], 0))])
+}
+
+// arguments is the caller's command line.
+func (p procs) arguments(tid uint32) []string {
+	raw := readUpTo(p.file(tid, "cmdline"), maxCmdline)
+	return strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00")
 }
 
 // makesDirectory tells whether the caller is about to make a directory.

@@ -6,3 +6,9 @@ import "golang.org/x/sys/unix"
 
 // mkdirSyscalls are the system calls beside mkdirat that make a directory.
 var mkdirSyscalls = []int{unix.SYS_MKDIR}
+
+// The system calls that rename: by (old, new), and by (folder, old, folder, new).
+var (
+	renameSyscalls   = []int{unix.SYS_RENAME}
+	renameatSyscalls = []int{unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2}
+)

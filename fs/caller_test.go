@@ -92,3 +92,26 @@ func TestMakesDirectory(t *testing.T) {
 }
 
 func itoa(n int) string { return decimal(int64(n)) }
+
+// Where the system call of the caller cannot be read (Yama, another user), the
+// command line of mv tells what it gives a name to.
+func TestRenamesTo(t *testing.T) {
+	tests := []struct {
+		comm, args, name string
+		want             bool
+	}{
+		{"mv", "mv\x00/t/old\x00/t/new\x00", "new", true},
+		{"mv", "mv\x00-v\x00/t/old\x00new/\x00", "new", true},
+		{"mv", "mv\x00/t/old\x00/t/new\x00", "old", false},
+		{"mv", "mv\x00/t/new\x00/t/new\x00", "new", false},
+		{"mv", "mv\x00-t\x00/t/old\x00/t/new\x00", "new", false},
+		{"mv", "mv\x00new\x00", "new", false},
+		{"ls", "ls\x00/t/old\x00/t/new\x00", "new", false},
+	}
+	for _, tt := range tests {
+		p := fakeProc(t, map[string]string{"comm": tt.comm + "\n", "cmdline": tt.args})
+		if got := p.renamesTo(7, tt.name); got != tt.want {
+			t.Errorf("%q, looking up %s: %v", tt.args, tt.name, got)
+		}
+	}
+}

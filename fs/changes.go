@@ -87,6 +87,9 @@ func (m *mount) notify(c fetch.Change) {
 		if f := m.folder(c.Torrent); f != nil {
 			f.renamed(c.Old)
 		}
+	case fetch.Labelled:
+		// The kernel has moved its entry itself, if mv named the folder by its
+		// own name; if not, its entry of that leads to the same folder.
 	case fetch.Ready:
 		for name, child := range m.root.Children() {
 			if d, ok := child.Operations().(*dirNode); ok && d.f.t == c.Torrent {

@@ -8,9 +8,9 @@ import (
 
 // folder is what this mount knows of one torrent.
 //
-// The same folder can be reached by several names: its own, and every spelling
-// that was typed. A directory must have one parent and one name in the kernel's
-// view (it would move it about otherwise), so each typed spelling gets a view of
+// The same folder can be reached by several names: its own, those it had, and every
+// spelling that was typed. A directory must have one parent and one name in the kernel's
+// view (it would move it about otherwise), so each of these gets a view of
 // its own: another node with the same inode number, told apart by its generation.
 // Files are shared by all views.
 type folder struct {
@@ -20,7 +20,7 @@ type folder struct {
 
 	mu     sync.Mutex
 	views  map[string]uint64    // guarded by mu; generation by spelling
-	former map[string]bool      // guarded by mu; names that the folder had before
+	former map[string]bool      // guarded by mu; names before the metadata came, that the kernel may know
 	hidden map[*fetch.Node]bool // guarded by mu; removed by unlink or rmdir
 }
 
@@ -72,12 +72,11 @@ func (fs *folders) nextGen() uint64 {
 }
 
 // view returns the generation under which a name shows the folder. The folder's
-// own name and those it had before are the main view; typed spellings, and the
-// hash, have their own.
+// own name, and the one it had before the metadata came, are the main view; all
+// others have their own.
 func (f *folder) view(name string) uint64 {
-	own := name == f.t.Name() || name != f.t.HashString() && !f.t.TypedAs(name)
+	own := f.isMain(name)
 	f.mu.Lock()
-	own = own || f.former[name]
 	gen := f.views[name]
 	f.mu.Unlock()
 	if own {
@@ -93,6 +92,18 @@ func (f *folder) view(name string) uint64 {
 		f.views[name] = gen
 	}
 	return f.views[name]
+}
+
+// isMain tells whether the kernel knows the folder itself under a name, and not a
+// view of it. A nil folder has none.
+func (f *folder) isMain(name string) bool {
+	if f == nil {
+		return false
+	}
+	own := name == f.t.Name()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return own || f.former[name]
 }
 
 // renamed remembers a name that the folder had.

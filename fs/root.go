@@ -13,7 +13,7 @@ import (
 )
 
 // rootNode is the folder that is mounted: it lists the torrents, takes new ones by
-// mkdir and .torrent files by create, and removes them by rmdir.
+// mkdir and .torrent files by create, names them by rename and removes them by rmdir.
 type rootNode struct {
 	node
 }
@@ -24,6 +24,7 @@ var (
 	_ fusefs.NodeGetattrer      = (*rootNode)(nil)
 	_ fusefs.NodeMkdirer        = (*rootNode)(nil)
 	_ fusefs.NodeRmdirer        = (*rootNode)(nil)
+	_ fusefs.NodeRenamer        = (*rootNode)(nil)
 )
 
 // Getattr implements fusefs.NodeGetattrer. The root is writable: mkdir works.
@@ -49,9 +50,16 @@ func (r *rootNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	if t == nil {
 		return nil, syscall.ENOENT
 	}
-	if name != t.Name() && name == t.HashString() && !t.TypedAs(name) && m.procs.makesDirectory(callerOf(ctx)) {
+	switch tid := callerOf(ctx); {
+	case name == t.Name():
+	case name == t.HashString() && !t.TypedAs(name) && m.procs.makesDirectory(tid):
 		// The hash names every torrent, typed or not, but mkdir of a spelling
 		// that was never typed is to succeed.
+		return nil, syscall.ENOENT
+	case m.procs.renamesTo(tid, name):
+		if f := m.folder(t); f != nil {
+			f.yields(name)
+		}
 		return nil, syscall.ENOENT
 	}
 	return m.folderInode(ctx, &r.Inode, t, name, out)

@@ -233,7 +233,7 @@ func (m *mounted) names(dir string) []string {
 
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
-	m := mountWith(t, serveConfig{Torrents: []string{"tree"}})
+	m := mountWith(t, serveConfig{Torrents: []string{"tree", "film"}})
 	tree := func(elem ...string) string { return m.path(append([]string{"tree"}, elem...)...) }
 	now := []unix.Timespec{{Sec: 1}, {Sec: 1}}
 	tests := []struct {
@@ -256,7 +256,8 @@ func TestReadOnly(t *testing.T) {
 		{"times", func() error { return unix.UtimesNanoAt(unix.AT_FDCWD, tree("README"), now, 0) }, unix.EROFS},
 		{"rename inside", func() error { return unix.Rename(tree("README"), tree("R")) }, unix.EROFS},
 		{"rename out", func() error { return unix.Rename(tree("README"), m.path("R")) }, unix.EROFS},
-		{"rename a torrent", func() error { return unix.Rename(tree(), m.path("R")) }, unix.EROFS},
+		{"rename a torrent into another", func() error { return unix.Rename(tree(), m.path("film/R")) }, unix.EROFS},
+		{"rename a folder inside", func() error { return unix.Rename(tree("sub"), tree("R")) }, unix.EROFS},
 		{"hard link", func() error { return unix.Link(tree("README"), tree("R")) }, unix.EROFS},
 		{"symbolic link", func() error { return unix.Symlink("x", tree("R")) }, unix.EROFS},
 		{"symbolic link in the root", func() error { return unix.Symlink("x", m.path("R")) }, unix.EROFS},

@@ -278,14 +278,6 @@ func (r *rootNode) Unlink(ctx context.Context, name string) syscall.Errno {
 	return syscall.EROFS
 }
 
-// Rename implements fusefs.NodeRenamer: uploads get their final name.
-func (r *rootNode) Rename(ctx context.Context, name string, to fusefs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
-	if r.m.mayChange(ctx) && to.EmbeddedInode() == &r.Inode && flags == 0 && isTorrentFile(newName) && r.m.uploads.rename(name, newName) {
-		return 0
-	}
-	return syscall.EROFS
-}
-
 // Getattr implements fusefs.NodeGetattrer.
 func (n *uploadNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	n.u.fill(&out.Attr)

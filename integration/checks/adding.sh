@@ -82,6 +82,25 @@ nothing_can_be_changed() {
 	equal main tree
 }
 
+# mv gives a torrent another name, which stays; its own name and its hash lead to it as before.
+labels() {
+	local m=$tmp/mnt/named name
+	mount_fs named --no-dht --no-lpd
+	cp "$(torrent_of tree)" "$(torrent_of spelled.bin)" "$m/"
+	mv "$m/tree" "$m/My name, ☃"
+	refuses "Read-only" mv "$m/My name, ☃" "$m/spelled.bin"
+	refuses "" mv -T "$m/spelled.bin" "$m/$(hash_of tree)"
+	umount_fs named
+	mount_fs named --no-dht --no-lpd
+	same "$(ls "$m")" "$(printf '%s\n' 'My name, ☃' spelled.bin)"
+	for name in tree "$(hash_of tree)"; do
+		same "$(stat -c %i "$m/$name")" "$(stat -c %i "$m/My name, ☃")"
+	done
+	mv "$m/My name, ☃" "$m/tree"
+	same "$(ls "$m")" "$(printf '%s\n' spelled.bin tree)"
+	umount_fs named
+}
+
 # The commands beside mkdir and rmdir.
 add_and_rm() {
 	local m=$tmp/mnt/main hex
