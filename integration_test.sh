@@ -52,7 +52,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/home checks/life checks/adding checks/reading checks/disk checks/peers checks/blocking checks/control; do
+for part in net spaces seeds lib checks/discovery checks/home checks/life checks/adding checks/reading checks/disk checks/peers checks/blocking checks/control checks/cli; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -77,9 +77,10 @@ checks=(
 	transmission_alone restart_keeps_torrents
 	port_is_kept unresolvable_names foreground_and_signals second_signal_forces busy_mount_is_detached unmounted_by_others
 	killed_mount_is_repaired stopped_process no_fuse_device
+	tells_systemd log_for_everybody mount_by_mount mount_by_fstab
 )
 if [ -n "$MAGNETFS_ROOT" ]; then # only root can become somebody else
-	checks+=(ordinary_user root_unmounts_a_users_mount allow_other_is_checked no_fusermount no_right_to_fuse)
+	checks+=(mount_for_a_user ordinary_user root_unmounts_a_users_mount allow_other_is_checked no_fusermount no_right_to_fuse)
 fi
 checks+=(nothing_left)
 

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 
-	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"golang.org/x/sys/unix"
 )
 
@@ -15,26 +14,48 @@ import (
 // permitted on this system.
 var ErrUnavailable = errors.New("FUSE is not available")
 
-const fuseDevice = "/dev/fuse"
+const (
+	fuseDevice = "/dev/fuse"
+	fuseConf   = "/etc/fuse.conf" // settings of fusermount3
+)
 
-// openMount mounts a new FUSE connection on the target and returns its descriptor.
+// connection says how a FUSE connection is mounted.
+type connection struct {
+	target, source               string
+	uid, gid                     int // whose mount it is: who may use it
+	allowOther, readOnly, noExec bool
+}
+
+// flags are those of mount(2).
+func (c *connection) flags() (flags uintptr) {
+	flags = unix.MS_NOSUID | unix.MS_NODEV
+	if c.readOnly {
+		flags |= unix.MS_RDONLY
+	}
+	if c.noExec {
+		flags |= unix.MS_NOEXEC
+	}
+	return flags
+}
+
+// openMount mounts a new FUSE connection and returns its descriptor.
 //
 // We do not leave it to go-fuse, because its error says "exited with code 256"
 // while fusermount3 says why on our standard error, and because a copy of the
 // descriptor is the only way to learn that the connection was aborted.
-func openMount(target string, opts *fusefs.Options) (device int, err error) {
+func openMount(c *connection) (device int, err error) {
 	if _, err := os.Stat(fuseDevice); err != nil {
 		return -1, fmt.Errorf("%w: %s is missing: load the module (modprobe fuse); "+
 			"a container must be given the device (--device %s --cap-add SYS_ADMIN)", ErrUnavailable, fuseDevice, fuseDevice)
 	}
 	var direct error
 	if os.Geteuid() == 0 {
-		device, direct = mountDirectly(target, opts)
+		device, direct = mountDirectly(c)
 		if direct == nil {
 			return device, nil
 		}
 	}
-	device, err = mountByHelper(target, opts)
+	device, err = mountByHelper(c)
 	if err != nil && direct != nil {
 		return -1, fmt.Errorf("%w; mounting as root: %w", err, direct)
 	}
@@ -42,17 +63,17 @@ func openMount(target string, opts *fusefs.Options) (device int, err error) {
 }
 
 // mountDirectly uses the system call, which needs CAP_SYS_ADMIN.
-func mountDirectly(target string, opts *fusefs.Options) (int, error) {
+func mountDirectly(c *connection) (int, error) {
 	device, err := unix.Open(fuseDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("%w: opening %s: %w", ErrUnavailable, fuseDevice, err)
 	}
 	data := fmt.Sprintf("fd=%d,rootmode=%o,user_id=%d,group_id=%d,max_read=%d",
-		device, unix.S_IFDIR, os.Geteuid(), os.Getegid(), opts.MaxWrite)
-	if opts.AllowOther {
+		device, unix.S_IFDIR, c.uid, c.gid, maxRead)
+	if c.allowOther {
 		data += ",allow_other"
 	}
-	err = unix.Mount(opts.FsName, target, FSType, unix.MS_NOSUID|unix.MS_NODEV, data)
+	err = unix.Mount(c.source, c.target, FSType, c.flags(), data)
 	if err != nil {
 		unix.Close(device)
 		if errors.Is(err, unix.ENODEV) {
@@ -65,7 +86,7 @@ func mountDirectly(target string, opts *fusefs.Options) (int, error) {
 
 // mountByHelper has the set-uid program fusermount3 mount and takes the descriptor
 // from it, over a socket whose number it finds in its environment.
-func mountByHelper(target string, opts *fusefs.Options) (int, error) {
+func mountByHelper(c *connection) (int, error) {
 	helper, err := fusermount()
 	if err != nil {
 		return -1, err
@@ -77,13 +98,15 @@ func mountByHelper(target string, opts *fusefs.Options) (int, error) {
 	ours, theirs := pair[0], os.NewFile(uintptr(pair[1]), "fusermount")
 	defer unix.Close(ours)
 
-	options := []string{"fsname=" + escapeOption(opts.FsName), "subtype=" + opts.Name,
-		fmt.Sprintf("max_read=%d", opts.MaxWrite), "nosuid", "nodev"}
-	if opts.AllowOther {
-		options = append(options, "allow_other")
+	options := []string{"fsname=" + escapeOption(c.source), "subtype=" + subtype,
+		fmt.Sprintf("max_read=%d", maxRead), "nosuid", "nodev"}
+	for name, on := range map[string]bool{"allow_other": c.allowOther, "ro": c.readOnly, "noexec": c.noExec} {
+		if on {
+			options = append(options, name)
+		}
 	}
 	var said strings.Builder
-	cmd := exec.Command(helper, "-o", strings.Join(options, ","), "--", target)
+	cmd := exec.Command(helper, "-o", strings.Join(options, ","), "--", c.target)
 	cmd.Env = append(os.Environ(), "_FUSE_COMMFD=3")
 	cmd.ExtraFiles = []*os.File{theirs} // becomes descriptor 3
 	cmd.Stderr = &said

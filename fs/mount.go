@@ -6,7 +6,6 @@ import (
 	"log"
 	"log/slog"
 	"os"
-	"os/user"
 	"sync"
 	"time"
 
@@ -18,7 +17,9 @@ import (
 )
 
 // FSType is the type of our mounts in /proc/self/mountinfo.
-const FSType = "fuse.magnetfs"
+const FSType = "fuse." + subtype
+
+const subtype = "magnetfs"
 
 const (
 	// maxRead bounds one READ, in bytes: 1 MiB is what the kernel allows without
@@ -58,6 +59,17 @@ type Config struct {
 	// AllowOther lets other users in, to look and read. Ordinary users need
 	// user_allow_other in /etc/fuse.conf for it.
 	AllowOther bool
+
+	// ReadOnly has the kernel refuse every change: no torrent can be added or
+	// removed, nothing pinned.
+	ReadOnly bool
+
+	// NoExec has the kernel run no program of the mount.
+	NoExec bool
+
+	// Device is the descriptor of a connection that Connect has mounted on
+	// Target, which is as Connect returned it; 0: Mount mounts one itself.
+	Device int
 
 	// Space returns the budget of the cache and what of it is used, in bytes:
 	// what df shows. Nil shows nothing.
@@ -123,7 +135,7 @@ func Mount(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	target, err := prepareTarget(cfg.Target, cfg.Create, cfg.Log)
+	target, device, err := cfg.connect()
 	if err != nil {
 		return nil, err
 	}
@@ -142,10 +154,6 @@ func Mount(cfg Config) (*Server, error) {
 	m.root = &rootNode{node: node{m: m}}
 
 	opts := m.options()
-	device, err := openMount(target, opts)
-	if err != nil {
-		return nil, err
-	}
 	if m.device, err = unix.FcntlInt(uintptr(device), unix.F_DUPFD_CLOEXEC, 3); err != nil {
 		_ = detach(target)
 		unix.Close(device)
@@ -178,8 +186,8 @@ func (m *mount) options() *fusefs.Options {
 			AllowOther:        m.cfg.AllowOther,
 			MaxBackground:     maxBackground,
 			MaxWrite:          maxRead,
-			FsName:            "magnetfs:" + userName(),
-			Name:              "magnetfs",
+			FsName:            source(os.Geteuid()),
+			Name:              subtype,
 			DisableSplice:     true, // pieces live on the heap: writev, nothing to splice
 			ExtraCapabilities: fuse.CAP_DIRECT_IO_ALLOW_MMAP,
 			Logger:            quiet,
@@ -286,14 +294,6 @@ func (s *Server) ended(d time.Duration) bool {
 	case <-time.After(d):
 		return false
 	}
-}
-
-// userName names the mounting user in the mount's source.
-func userName() string {
-	if u, err := user.Current(); err == nil && u.Username != "" {
-		return u.Username
-	}
-	return fmt.Sprint(os.Geteuid())
 }
 
 // logWriter hands go-fuse's own lines to the log.

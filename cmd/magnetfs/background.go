@@ -22,8 +22,13 @@ import (
 // descriptor to report to.
 const readyVariable = "MAGNETFS_READY_FD"
 
+// deviceVariable has the number of the descriptor of /dev/fuse, when the folder is
+// mounted already and only has to be served.
+const deviceVariable = "MAGNETFS_DEVICE_FD"
+
 const (
-	readyDescriptor = 3 // the first of exec.Cmd.ExtraFiles
+	readyDescriptor  = 3 // the first of exec.Cmd.ExtraFiles
+	deviceDescriptor = 4 // the second
 
 	// stopPatience is how long a process that was told to stop is waited for:
 	// the 5 s that programs get to leave the mount, and time to write the state.
@@ -61,10 +66,26 @@ func reporter() (tell func(target string, err error), ok bool) {
 	}, true
 }
 
+// inheritedDevice returns the descriptor that deviceVariable names, 0 without it.
+func inheritedDevice() (int, error) {
+	text, ok := os.LookupEnv(deviceVariable)
+	if !ok {
+		return 0, nil
+	}
+	os.Unsetenv(deviceVariable)
+	fd, err := strconv.Atoi(text)
+	var stat syscall.Stat_t
+	if err != nil || syscall.Fstat(fd, &stat) != nil || stat.Mode&syscall.S_IFMT != syscall.S_IFCHR {
+		return 0, fmt.Errorf("%s=%q is not the descriptor of a device", deviceVariable, text)
+	}
+	syscall.CloseOnExec(fd)
+	return fd, nil
+}
+
 // startInBackground runs this command again in the background and waits until it
 // has mounted. What the new process says before it has a log, and its last words
-// if it crashes, are appended to logFile.
-func startInBackground(ctx context.Context, logFile string) (target string, err error) {
+// if it crashes, are appended to logFile. A device that is not 0 is handed on to it.
+func startInBackground(ctx context.Context, logFile string, device int) (target string, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
@@ -84,6 +105,12 @@ func startInBackground(ctx context.Context, logFile string) (target string, err 
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", readyVariable, readyDescriptor))
 	cmd.ExtraFiles = []*os.File{w}
+	if device != 0 {
+		f := os.NewFile(uintptr(device), "/dev/fuse")
+		defer f.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", deviceVariable, deviceDescriptor))
+	}
 	cmd.Stderr = log.f
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)

@@ -62,7 +62,7 @@ func TestStartInBackground(t *testing.T) {
 		t.Run(c.behaviour, func(t *testing.T) {
 			t.Setenv(childVariable, c.behaviour)
 			log := filepath.Join(t.TempDir(), "log")
-			target, err := startInBackground(t.Context(), log)
+			target, err := startInBackground(t.Context(), log, 0)
 			if target != c.target || codeOf(err) != c.code {
 				t.Errorf("%q, code %d (%v), want %q, %d", target, codeOf(err), err, c.target, c.code)
 			}
@@ -97,7 +97,7 @@ func TestInterruptedStart(t *testing.T) {
 		}
 		cancel()
 	}()
-	_, err = startInBackground(ctx, log)
+	_, err = startInBackground(ctx, log, 0)
 	if codeOf(err) != exitInterrupted {
 		t.Errorf("code %d (%v), want %d", codeOf(err), err, exitInterrupted)
 	}

@@ -35,11 +35,43 @@ func (l *level) String() string { return strings.ToLower(l.Level.String()) }
 // Type implements pflag.Value.
 func (l *level) Type() string { return "level" }
 
-// newLog returns a logger for people if w is a terminal, else one line of
-// key=value each.
-func newLog(w io.Writer, l slog.Level) *slog.Logger {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+// logFormat is the flag --log-format.
+type logFormat string
+
+const (
+	formatText logFormat = "text"
+	formatJSON logFormat = "json"
+)
+
+// Set implements pflag.Value.
+func (f *logFormat) Set(text string) error {
+	switch l := logFormat(strings.ToLower(text)); l {
+	case formatText, formatJSON:
+		*f = l
+		return nil
+	}
+	return fmt.Errorf("%q is not text or json", text)
+}
+
+// String implements pflag.Value.
+func (f *logFormat) String() string { return string(*f) }
+
+// Type implements pflag.Value.
+func (f *logFormat) Type() string { return "text|json" }
+
+// newLog returns a logger: JSON if that is wanted, else for people if w is a
+// terminal, for the journal if it is that, and one line of key=value each
+// otherwise.
+func newLog(w io.Writer, l slog.Leveler, format logFormat) *slog.Logger {
+	if format == formatJSON {
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+	}
+	f, ok := w.(*os.File)
+	switch {
+	case ok && term.IsTerminal(int(f.Fd())):
 		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: l, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != ""}))
+	case ok && isJournal(f):
+		return slog.New(newJournal(w, l))
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
 }
@@ -77,6 +109,18 @@ func (l *logFile) open() error {
 	}
 	l.f, l.size = f, info.Size()
 	return nil
+}
+
+// reopen goes on in a new file of the same name: the old one was put aside by
+// somebody else, as logrotate(8) does. If that fails the old one is written on.
+func (l *logFile) reopen() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.f
+	if err := l.open(); err != nil {
+		return err
+	}
+	return old.Close()
 }
 
 // Write implements io.Writer.

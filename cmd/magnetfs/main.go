@@ -13,6 +13,9 @@ import (
 var version string
 
 func main() {
+	if isHelper(os.Args[0]) {
+		os.Exit(helper(os.Args[1:]))
+	}
 	err := newRoot().Execute()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "magnetfs:", err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"magnetfs/fs"
 	"magnetfs/swarm/mse"
 )
 
@@ -32,20 +33,27 @@ type mountOptions struct {
 	stallTimeout time.Duration
 
 	allowOther bool
+	readOnly   bool
+	noExec     bool
 
-	stateDir string
-	logLevel level
-	logFile  string
+	stateDir  string
+	logLevel  level
+	logFile   string
+	logFormat logFormat
+
+	device    int          // descriptor of a connection that is mounted on the folder already, 0: none
+	reopenLog func() error // for SIGHUP; nil: it ends the mount
 }
 
 func newMount() *cobra.Command {
-	o := &mountOptions{ram: 256 << 20, disk: 10 << 30, logLevel: level{slog.LevelInfo}}
+	o := &mountOptions{ram: 256 << 20, disk: 10 << 30, logLevel: level{slog.LevelInfo}, logFormat: formatText}
 	cmd := &cobra.Command{
 		Use:   "mount DIR",
 		Short: "Mount on an empty folder (it is made if missing)",
 		Long: `Mounts on DIR and goes on in the background: when the command returns, the mount
-can be used. It ends with "magnetfs umount DIR", or when its process gets SIGINT,
-SIGTERM or SIGHUP.
+can be used. It ends with "magnetfs umount DIR", or when its process gets SIGINT or
+SIGTERM. SIGHUP has it open its log file again; without one, in the foreground, it
+ends the mount.
 
 Torrents, the port and the log are kept in $XDG_STATE_HOME/magnetfs
 (~/.local/state/magnetfs), so the next mount has the same torrents. What was
@@ -72,9 +80,12 @@ fetched is kept in $XDG_CACHE_HOME/magnetfs/pieces (~/.cache/magnetfs/pieces) wh
 	f.DurationVar(&o.readTimeout, "read-timeout", 60*time.Second, "fail a read when nobody has had its data for so long; 0: never")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 300*time.Second, "fail a read when those who have its data sent nothing for so long; 0: never")
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf)")
+	f.BoolVar(&o.readOnly, "read-only", false, "let nobody add, remove or pin torrents in the mount")
+	f.BoolVar(&o.noExec, "no-exec", false, "let no program of the mount be run")
 	f.StringVar(&o.stateDir, "state-dir", "", "folder for torrents, port and log (default $XDG_STATE_HOME/magnetfs)")
 	f.Var(&o.logLevel, "log-level", "debug, info, warn or error")
 	f.StringVar(&o.logFile, "log-file", "", "log to this file (default: magnetfs.log in the state folder; with -f standard error)")
+	f.Var(&o.logFormat, "log-format", "of the log, text or json")
 	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
@@ -114,20 +125,28 @@ func (o *mountOptions) mount(cmd *cobra.Command, dir string) error {
 	if err := o.resolve(); err != nil {
 		return err
 	}
+	var err error
+	if o.device, err = inheritedDevice(); err != nil {
+		return err
+	}
+	if o.allowOther && o.device == 0 {
+		if err := fs.CheckAllowOther(); err != nil {
+			return err
+		}
+	}
 	if report, ok := reporter(); ok {
 		// We are the one in the background.
-		log, err := openLog(o.logFile)
-		if err == nil {
-			defer log.Close()
-			err = o.serve(dir, newLog(log, o.logLevel.Level), func(target string) { report(target, nil) })
-		}
+		err := o.serveLogged(dir, func(target string) { report(target, nil) })
 		report("", err) // if nobody listens any more, it is in the log
 		return err
 	}
 	if o.foreground {
-		return o.serveHere(cmd, dir)
+		return o.serveLogged(dir, func(target string) {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is mounted. Add a torrent with: mkdir %s/'magnet:?xt=…'   End with: Ctrl-C\n",
+				target, quote(target))
+		})
 	}
-	target, err := startInBackground(cmd.Context(), o.logFile)
+	target, err := startInBackground(cmd.Context(), o.logFile, o.device)
 	if err != nil {
 		return err
 	}
@@ -140,7 +159,7 @@ func (o *mountOptions) mount(cmd *cobra.Command, dir string) error {
 // working folder.
 func (o *mountOptions) resolve() (err error) {
 	if o.stateDir == "" {
-		o.stateDir, err = stateDir()
+		o.stateDir, err = mountStateDir()
 	} else {
 		o.stateDir, err = filepath.Abs(o.stateDir)
 	}
@@ -153,7 +172,7 @@ func (o *mountOptions) resolve() (err error) {
 	if o.cacheDir != "" {
 		o.cacheDir, err = filepath.Abs(o.cacheDir)
 	} else if o.disk > 0 {
-		o.cacheDir, err = cacheDir()
+		o.cacheDir, err = mountCacheDir()
 	}
 	if err != nil {
 		return err
@@ -167,19 +186,16 @@ func (o *mountOptions) resolve() (err error) {
 	return err
 }
 
-// serveHere serves in the foreground.
-func (o *mountOptions) serveHere(cmd *cobra.Command, dir string) error {
-	log := newLog(os.Stderr, o.logLevel.Level)
-	if o.logFile != "" {
-		f, err := openLog(o.logFile)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		log = newLog(f, o.logLevel.Level)
+// serveLogged serves, with the log in its file or on standard error.
+func (o *mountOptions) serveLogged(dir string, ready func(target string)) error {
+	if o.logFile == "" {
+		return o.serve(dir, newLog(os.Stderr, o.logLevel.Level, o.logFormat), ready)
 	}
-	return o.serve(dir, log, func(target string) {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s is mounted. Add a torrent with: mkdir %s/'magnet:?xt=…'   End with: Ctrl-C\n",
-			target, quote(target))
-	})
+	f, err := openLog(o.logFile)
+	if err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	defer f.Close()
+	o.reopenLog = f.reopen
+	return o.serve(dir, newLog(f, o.logLevel.Level, o.logFormat), ready)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // stateDir is where lives what cannot be fetched again: torrents, port, log.
@@ -16,6 +17,21 @@ func stateDir() (string, error) {
 func cacheDir() (string, error) {
 	dir, err := xdg("XDG_CACHE_HOME", ".cache")
 	return filepath.Join(dir, "pieces"), err
+}
+
+// mountStateDir is stateDir, or what systemd made for the service (StateDirectory=).
+func mountStateDir() (string, error) { return given("STATE_DIRECTORY", stateDir) }
+
+// mountCacheDir is cacheDir, or what systemd made for the service (CacheDirectory=).
+func mountCacheDir() (string, error) { return given("CACHE_DIRECTORY", cacheDir) }
+
+// given returns the folder of a variable of systemd.exec(5). Several, with colons,
+// are not ours to choose from.
+func given(variable string, otherwise func() (string, error)) (string, error) {
+	if dir := os.Getenv(variable); filepath.IsAbs(dir) && !strings.Contains(dir, ":") {
+		return dir, nil
+	}
+	return otherwise()
 }
 
 // xdg returns our folder below one of the XDG base directories. As the

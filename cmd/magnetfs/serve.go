@@ -42,10 +42,17 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		}
 	}()
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	hangups := make(chan os.Signal, 1)
+	if o.reopenLog != nil {
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+	} else { // our terminal is gone
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 
-	if path, err := fs.Find(dir); err == nil && alive(path) {
+	if path, err := fs.Find(dir); o.device == 0 && err == nil && alive(path) {
 		// Said here, because the state folder is locked as well.
 		return fmt.Errorf("%w: %s: magnetfs is mounted on it already", fs.ErrTarget, path)
 	}
@@ -94,6 +101,9 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		Target:     dir,
 		Create:     true,
 		AllowOther: o.allowOther,
+		ReadOnly:   o.readOnly,
+		NoExec:     o.noExec,
+		Device:     o.device,
 		Space:      space(pieces, tier),
 		Files:      cacheFiles(library, pieces, tier),
 		Commands:   cacheCommands(library, tier),
@@ -106,16 +116,38 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 	_ = os.Chdir("/")
 	log.Info("mounted", "target", server.Target(), "port", session.Port(), "version", versionText(), "pid", os.Getpid())
 	ready(server.Target())
-
-	select {
-	case <-server.Done():
-		log.Info("unmounted by somebody else")
+	stopping := func() {}
+	if o.foreground {
+		stopping = (&notifier{server.Target(), library, log}).start()
+	}
+	told := o.wait(server, signals, hangups, log)
+	stopping()
+	if !told {
 		return nil
-	case s := <-signals:
-		log.Info("unmounting", "signal", s)
 	}
 	go force(signals, server.Target(), log)
 	return server.Unmount()
+}
+
+// wait returns true when a signal says that the mount has to end, false when it is
+// gone already.
+func (o *mountOptions) wait(server *fs.Server, signals, hangups <-chan os.Signal, log *slog.Logger) bool {
+	for {
+		select {
+		case <-server.Done():
+			log.Info("unmounted by somebody else")
+			return false
+		case s := <-signals:
+			log.Info("unmounting", "signal", s)
+			return true
+		case <-hangups:
+			if err := o.reopenLog(); err != nil {
+				log.Error("the log is not opened again", "err", err)
+			} else {
+				log.Info("the log is opened again")
+			}
+		}
+	}
 }
 
 // force ends the process at the next signal, whatever still hangs.

@@ -1,0 +1,120 @@
+# The command line beside mounting: mount(8) and fstab, systemd, the log, settings, doctor, pages and completion.
+
+# in_sbin COMMAND…: with our helper where mount(8) looks for it, and an fstab of our own. The mounts it makes go with it.
+in_sbin() {
+	mkdir -p "$tmp"/sbin/{lower,upper,work} "$tmp"/mnt/{helper,fstab}
+	cat >"$tmp/fstab" <<-END
+		none $tmp/mnt/fstab magnetfs ro,noauto,_netdev,nofail,x-systemd.automount,comment=hello,allow_other,no-dht,no_lpd,disk=0 0 0
+	END
+	unshare --mount --propagation private bash -euc '
+		mount -t overlay -o "lowerdir=/usr/sbin,upperdir=$1/sbin/upper,workdir=$1/sbin/work" sbin /usr/sbin
+		ln -sf "$1/magnetfs" /usr/sbin/mount.magnetfs
+		mkdir -p "$1/var"
+		for d in lib cache; do mkdir -p "$1/var/$d" && mount --bind "$1/var/$d" "/var/$d"; done
+		touch /etc/fstab && mount --bind "$1/fstab" /etc/fstab
+		tmp=$1
+		cd /
+		'"$1" - "$tmp" "${@:2}"
+}
+
+mount_by_mount() {
+	said=$(env -u HOME -u XDG_STATE_HOME bash -c "$(declare -f in_sbin); tmp=$tmp; in_sbin \"\$@\"" - '
+		mount -t magnetfs none "$tmp/mnt/helper" -o no-dht,no-lpd
+		grep " $tmp/mnt/helper fuse.magnetfs " /proc/mounts
+		mkdir "$tmp/mnt/helper/0123456789abcdef0123456789abcdef01234567"
+		umount "$tmp/mnt/helper"
+		ls /var/lib/magnetfs/ # its own folder of root
+	' 2>&1) || fail "$said"
+	contains "$said" "rw,nosuid,nodev"
+	contains "$said" "-mnt-helper"
+	said=$(in_sbin 'mount -t magnetfs none "$tmp/mnt/helper" -o no-dht,colour=red' 2>&1) && fail "took an unknown option: $said"
+	contains "$said" '"colour" is unknown'
+	said=$(in_sbin 'mount -t magnetfs none "$tmp/mnt/helper" -o noexec,allow_othre' 2>&1) && fail "took an unknown option: $said"
+	contains "$said" "did you mean allow_other?"
+}
+
+mount_by_fstab() {
+	said=$(in_sbin '
+		mount "$tmp/mnt/fstab"
+		grep " $tmp/mnt/fstab fuse.magnetfs " /proc/mounts
+		mkdir "$tmp/mnt/fstab/0123456789abcdef0123456789abcdef01234567" || true
+		umount "$tmp/mnt/fstab"
+	' 2>&1) || fail "$said"
+	contains "$said" "ro,nosuid,nodev"
+	contains "$said" "allow_other"
+	contains "$said" "Read-only file system"
+}
+
+# As another user: root mounts, a process of his serves, with his files.
+mount_for_a_user() {
+	install -d -o 65534 -g 65534 "$tmp/user" "$tmp/user/helper-home"
+	sed "s#^nobody:.*#nobody:x:65534:65534:nobody:$tmp/user/helper-home:/bin/sh#" /etc/passwd >"$tmp/passwd"
+	said=$(in_sbin '
+		mount --bind "$tmp/passwd" /etc/passwd
+		mount -t magnetfs none "$tmp/mnt/helper" -o uid=nobody,no-dht,no-lpd,disk=0
+		grep " $tmp/mnt/helper fuse.magnetfs " /proc/mounts
+		as="setpriv --reuid 65534 --regid 65534 --clear-groups --"
+		$as mkdir "$tmp/mnt/helper/0123456789abcdef0123456789abcdef01234567"
+		$as stat -c "%U owns it" "$tmp/mnt/helper"
+		$as stat -c "process of %U" /proc/$($as cat "$tmp/mnt/helper/.magnetfs/pid")
+		stat -c "state of %U" "$tmp/user/helper-home/.local/state/magnetfs"
+		cat "$tmp/mnt/helper/.magnetfs/pid" || true
+		umount "$tmp/mnt/helper"
+	' 2>&1) || fail "$said"
+	contains "$said" "magnetfs:nobody"
+	contains "$said" "user_id=65534"
+	contains "$said" "nobody owns it"
+	contains "$said" "process of nobody"
+	contains "$said" "state of nobody"
+	contains "$said" "Permission denied" # root is nobody's friend
+	exits 1 bash -c "exec -a mount.magnetfs '$magnetfs' none '$tmp/mnt/helper' -o uid=no-such-user"
+}
+
+# told TEXT: systemd, which is us, has been told.
+told() { grep -qx -e "$1" "$tmp/told"; }
+
+tells_systemd() {
+	local listener pid
+	: >"$tmp/told"
+	"$python" -u -c 'import os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+while True: print(s.recv(4096).decode(), flush=True)' "$tmp/notify" >"$tmp/told" &
+	listener=$!
+	soon 5 test -S "$tmp/notify"
+	XDG_STATE_HOME=$tmp/state/systemd NOTIFY_SOCKET=$tmp/notify WATCHDOG_USEC=900000 "$magnetfs" mount -f --no-dht --no-lpd --disk 0 "$tmp/mnt/systemd" >"$tmp/log/systemd" 2>&1 &
+	pid=$!
+	soon 10 told "READY=1"
+	mounted "$tmp/mnt/systemd"
+	soon 5 told "STATUS=$tmp/mnt/systemd: 0 torrents, 0 B/s down, 0 B/s up"
+	: >"$tmp/told"
+	soon 3 told "WATCHDOG=1"
+	kill -TERM "$pid"
+	soon 10 told "STOPPING=1"
+	wait "$pid"
+	kill "$listener"
+}
+
+# Under systemd the journal has time and level; the log has them otherwise. SIGHUP opens a log file again.
+log_for_everybody() {
+	local pid log=$tmp/rotated.log
+	XDG_STATE_HOME=$tmp/state/log "$magnetfs" mount --no-dht --no-lpd --disk 0 --log-file "$log" --log-format json "$tmp/mnt/log"
+	pid=$(pid_of log)
+	same "$(jq -r 'select(.msg == "mounted") | .target' "$log")" "$tmp/mnt/log"
+	mv "$log" "$log.1"
+	kill -HUP "$pid"
+	soon 5 test -s "$log"
+	same "$(jq -r .msg "$log")" "the log is opened again"
+	ls "$tmp/mnt/log"
+	umount_fs log
+	grep -q unmounting "$log"
+
+	# A journal is where JOURNAL_STREAM points; here to a file.
+	: >"$tmp/journal"
+	XDG_STATE_HOME=$tmp/state/log JOURNAL_STREAM=$(stat -c %d:%i "$tmp/journal") "$magnetfs" mount -f --no-dht --no-lpd --disk 0 "$tmp/mnt/log" 2>>"$tmp/journal" >"$tmp/log/journal" &
+	pid=$!
+	soon 10 mounted "$tmp/mnt/log"
+	soon 5 grep -q "^<6>msg=mounted target=$tmp/mnt/log" "$tmp/journal"
+	kill -TERM "$pid"
+	wait "$pid"
+}
