@@ -16,7 +16,7 @@ var errNoMap = errors.New("map removed")
 func (t *Torrent) writeMap(freeing bool) error {
 	d := t.d
 	d.mu.Lock()
-	if !t.mapOld && !freeing && !t.readOf && t.ended == staying {
+	if !t.mapOld && !freeing && !t.readOf {
 		d.mu.Unlock()
 		return nil
 	}
