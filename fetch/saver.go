@@ -15,6 +15,10 @@ const (
 	saveWait = 100 * time.Millisecond
 	// saveRetry is the pause after a write that failed.
 	saveRetry = 5 * time.Second
+	// listEvery is how often the list beside the database is written. It holds all
+	// torrents, so that writing it for each of a thousand that are added in a row
+	// takes longer each time; what changed is durable before, in the database.
+	listEvery = time.Second
 )
 
 // saver writes what changed to the state directory, from a goroutine of its own.
@@ -24,6 +28,10 @@ type saver struct {
 	snapshot func() []stored
 	log      *slog.Logger
 	wake     chan struct{} // capacity 1
+
+	// Used by run, and by close after its end.
+	listOld bool      // it does not say what the database says
+	listed  time.Time // when it was written last
 
 	mu    sync.Mutex // leaf; guards:
 	dirty map[metainfo.InfoHash]bool
@@ -65,31 +73,47 @@ func (s *saver) save(t *Torrent) {
 }
 
 func (s *saver) run(stop <-chan struct{}) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
 	for {
 		select {
 		case <-stop:
 			return
 		case <-s.wake:
+		case <-timer.C:
 		}
-		if s.write() == nil {
-			continue
-		}
-		retry := time.NewTimer(saveRetry)
-		select {
-		case <-stop:
-			retry.Stop()
-			return
-		case <-retry.C:
+		if s.write(false) != nil {
+			timer.Reset(saveRetry)
 			select {
-			case s.wake <- struct{}{}:
-			default:
+			case <-stop:
+				return
+			case <-timer.C: // whatever comes meanwhile
 			}
+			timer.Reset(0)
+		} else if s.listOld {
+			timer.Reset(time.Until(s.listed.Add(listEvery)))
 		}
 	}
 }
 
-// write makes what is dirty durable; on an error it stays dirty.
-func (s *saver) write() error {
+// write makes what is dirty durable, and writes the list if that is due, or in any
+// case if last is set. On an error all of it has to be done again.
+func (s *saver) write(last bool) error {
+	err := s.flush()
+	if err == nil && s.listOld && (last || time.Since(s.listed) >= listEvery) {
+		if err = s.disk.writeList(s.snapshot()); err == nil {
+			s.listOld, s.listed = false, time.Now()
+		}
+	}
+	if err != nil {
+		s.log.Error("the torrent list cannot be saved; next try follows", "err", err)
+	}
+	return err
+}
+
+// flush makes what is dirty durable; on an error it stays dirty.
+func (s *saver) flush() error {
 	s.mu.Lock()
 	dirty, done := s.dirty, s.done
 	s.dirty, s.done = make(map[metainfo.InfoHash]bool), make(chan struct{})
@@ -110,19 +134,20 @@ func (s *saver) write() error {
 	}
 	err := s.disk.write(changes, all)
 	if err != nil {
-		s.log.Error("the torrent list cannot be saved; next try follows", "err", err)
 		s.mu.Lock()
 		for hash := range dirty {
 			s.dirty[hash] = true
 		}
 		s.mu.Unlock()
+		return err
 	}
-	return err
+	s.listOld = true
+	return nil
 }
 
 // close writes what is left; run has ended.
 func (s *saver) close() error {
-	err := s.write()
+	err := s.write(true)
 	if closeErr := s.disk.close(); err == nil {
 		err = closeErr
 	}

@@ -277,9 +277,9 @@ type change struct {
 	removed bool
 }
 
-// write makes changes durable: first the database, then the list of all. A damaged
-// database is put aside and made anew of all, which is in memory. On an error the
-// changes have to be written again.
+// write makes changes durable in the database. A damaged one is put aside and made
+// anew of all, which is in memory. On an error the changes have to be written
+// again.
 func (d *stateDir) write(changes map[metainfo.InfoHash]change, all []stored) error {
 	err := d.update(changes)
 	if err != nil && (d.db == nil || isDamage(err)) {
@@ -289,18 +289,23 @@ func (d *stateDir) write(changes map[metainfo.InfoHash]change, all []stored) err
 			err = fmt.Errorf("fetch: %s: %w", d.path(dbFile), err)
 		}
 	}
+	return err
+}
+
+// writeList writes the list of all.
+func (d *stateDir) writeList(all []stored) error {
 	recs := make([]record, 0, len(all))
 	for _, s := range all {
 		recs = append(recs, s.rec)
 	}
-	list, jsonErr := json.MarshalIndent(recs, "", " ")
-	if jsonErr != nil {
-		return errors.Join(err, fmt.Errorf("fetch: torrent list: %w", jsonErr))
+	list, err := json.MarshalIndent(recs, "", " ")
+	if err == nil {
+		err = renameio.WriteFile(d.path(listFile), append(list, '\n'), 0o600)
 	}
-	if listErr := renameio.WriteFile(d.path(listFile), append(list, '\n'), 0o600); listErr != nil {
-		err = errors.Join(err, fmt.Errorf("fetch: torrent list: %w", listErr))
+	if err != nil {
+		return fmt.Errorf("fetch: torrent list: %w", err)
 	}
-	return err
+	return nil
 }
 
 func (d *stateDir) update(changes map[metainfo.InfoHash]change) error {

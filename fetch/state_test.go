@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A second library on the same directory is refused, and welcome afterwards.
@@ -66,7 +67,9 @@ func TestCrash(t *testing.T) {
 				f.add(ft)
 				f.mustAdd("magnet:?xt=urn:btih:" + hashA + "&dn=film")
 				gone, _ := f.mustAdd(strings.Repeat("c", 40))
-				f.lib.Remove(gone) // it waits for the disk
+				f.lib.Remove(gone)    // it waits for the disk
+				time.Sleep(listEvery) // the list follows
+				synctest.Wait()
 
 				crashed := t.TempDir()
 				for _, name := range []string{dbFile, listFile} {
@@ -148,6 +151,8 @@ func TestSaveRetry(t *testing.T) {
 		defer f.close()
 		list := filepath.Join(f.dir, listFile)
 		f.mustAdd(hashA)
+		time.Sleep(listEvery)
+		synctest.Wait()
 		if err := os.Remove(list); err != nil {
 			t.Fatal(err)
 		}
@@ -155,6 +160,8 @@ func TestSaveRetry(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.mustAdd(hashB)
+		time.Sleep(listEvery) // in vain
+		synctest.Wait()
 		if err := os.RemoveAll(list); err != nil {
 			t.Fatal(err)
 		}
@@ -162,6 +169,33 @@ func TestSaveRetry(t *testing.T) {
 		raw, err := os.ReadFile(list)
 		if err != nil || !bytes.Contains(raw, []byte(hashA)) || !bytes.Contains(raw, []byte(hashB)) {
 			t.Errorf("%s, %v", raw, err)
+		}
+	})
+}
+
+// Many torrents that are added in a row do not write the list of all for each.
+func TestListIsWrittenSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, mib, newFakeEngine())
+		defer f.close()
+		list := filepath.Join(f.dir, listFile)
+		f.mustAdd(hashA)
+		synctest.Wait()
+		first, err := os.Stat(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 9 {
+			f.mustAdd(strings.Repeat(fmt.Sprint(i), 40))
+		}
+		synctest.Wait()
+		if now, err := os.Stat(list); err != nil || !os.SameFile(first, now) {
+			t.Errorf("the list was written again at once, %v", err)
+		}
+		time.Sleep(listEvery)
+		synctest.Wait()
+		if raw, err := os.ReadFile(list); err != nil || !bytes.Contains(raw, []byte(strings.Repeat("8", 40))) {
+			t.Errorf("the list does not follow: %s, %v", raw, err)
 		}
 	})
 }
