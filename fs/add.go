@@ -105,7 +105,10 @@ func (h *addHandle) line(line []byte) syscall.Errno {
 	if text == "" {
 		return 0
 	}
-	_, _, err := h.m.lib.Add(text)
+	t, _, err := h.m.lib.Add(text)
+	if err == nil {
+		h.m.show(t)
+	}
 	return h.m.errno("add", err)
 }
 
@@ -128,7 +131,10 @@ func (h *addHandle) Flush(context.Context) syscall.Errno {
 	if h.judged == len(h.rest) {
 		return h.errno
 	}
-	_, _, err := h.m.lib.AddMetainfo(bytes.Clone(h.rest))
+	t, _, err := h.m.lib.AddMetainfo(bytes.Clone(h.rest))
+	if err == nil {
+		h.m.show(t)
+	}
 	h.judged, h.errno = len(h.rest), h.m.errno("add", err)
 	if h.errno == 0 {
 		h.rest, h.judged = nil, 0

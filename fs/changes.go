@@ -13,16 +13,9 @@ import (
 type changeQueue struct {
 	mu     sync.Mutex
 	filled *sync.Cond
-	list   []change  // guarded by mu
-	closed bool      // guarded by mu
-	at     time.Time // guarded by mu; of the last change of the root
-}
-
-// change is one of the library, or hidden is set: a node of the torrent was removed
-// through another view of the folder.
-type change struct {
-	fetch.Change
-	hidden *fetch.Node
+	list   []fetch.Change // guarded by mu
+	closed bool           // guarded by mu
+	at     time.Time      // guarded by mu; of the last change of the root
 }
 
 func newChangeQueue() *changeQueue {
@@ -39,22 +32,12 @@ func (q *changeQueue) add(c fetch.Change) {
 		return
 	}
 	q.at = time.Now()
-	q.list = append(q.list, change{Change: c})
+	q.list = append(q.list, c)
 	q.filled.Signal()
 }
 
-// addHidden queues that a node is hidden.
-func (q *changeQueue) addHidden(t *fetch.Torrent, n *fetch.Node) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.closed {
-		q.list = append(q.list, change{Change: fetch.Change{Torrent: t}, hidden: n})
-		q.filled.Signal()
-	}
-}
-
 // take waits for changes; ok is false after close.
-func (q *changeQueue) take() (list []change, ok bool) {
+func (q *changeQueue) take() (list []fetch.Change, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.list) == 0 && !q.closed {
@@ -91,11 +74,7 @@ func (m *mount) notifyChanges() {
 			return
 		}
 		for _, c := range list {
-			if c.hidden != nil {
-				m.notifyHidden(c.Torrent, c.hidden)
-			} else {
-				m.notify(c.Change)
-			}
+			m.notify(c)
 		}
 	}
 }
@@ -126,28 +105,6 @@ func (m *mount) notify(c fetch.Change) {
 					_ = m.root.NotifyEntry(name)
 				}
 			}
-		}
-	}
-}
-
-// notifyHidden has the kernel forget a name in the folder itself.
-func (m *mount) notifyHidden(t *fetch.Torrent, n *fetch.Node) {
-	f := m.folder(t)
-	if f == nil {
-		return
-	}
-	for _, dir := range m.root.Children() {
-		if d, ok := dir.Operations().(*dirNode); !ok || d.f != f || d.view != f.gen {
-			continue
-		}
-		path := components(n.Path)
-		for _, name := range path[:len(path)-1] {
-			if dir != nil {
-				dir = dir.GetChild(name)
-			}
-		}
-		if dir != nil {
-			_ = dir.NotifyEntry(n.Name)
 		}
 	}
 }
