@@ -16,7 +16,7 @@ here=$PWD/integration
 python=/usr/bin/python3 # Debian's, which has libtorrent
 
 if [ "${MAGNETFS_INTEGRATION:-}" != inside ]; then
-	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ip tc ss nsenter unshare setpriv jq ps diff setfattr tmux; do
+	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ip tc ss nsenter unshare setpriv jq ps diff setfattr tmux rsync fio; do
 		command -v "$tool" >/dev/null || missing="${missing:-} $tool"
 	done
 	"$python" -c 'import libtorrent' || missing="${missing:-} python3-libtorrent"
@@ -52,7 +52,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/home checks/life checks/adding checks/reading checks/disk checks/peers checks/blocking checks/control checks/cli; do
+for part in net spaces seeds lib checks/discovery checks/home checks/life checks/adding checks/reading checks/disk checks/scale checks/peers checks/blocking checks/control checks/cli; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -60,10 +60,11 @@ done
 # In this order: some checks use what an earlier one has set up, so a single one may need others named before it.
 checks=(
 	help_and_usage mount_in_background mount_refusals
-	bad_magnets spellings raw_slashes same_torrent_again labels removed_files add_and_rm
+	bad_magnets spellings raw_slashes same_torrent_again labels add_and_rm
 	folders_and_names padding_links_and_modes nothing_can_be_changed status_of_a_mount
 	big_file parallel_readers mapped_readers on_demand_only little_memory
 	disk_survives_restart disk_survives_kill_9 disk_is_locked disk_show_and_clear without_disk disk_is_full
+	thousands_of_files many_torrents fio_verifies
 	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv
 	pin_a_file pin_is_kept pin_too_large pin_by_magnet wait_for_metadata status_goes_on status_view status_view_of_waiting
 	home_draws_one_copy
