@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -128,10 +129,11 @@ func newCache() *cobra.Command {
 
 // cacheFlags say which cache: the one of a mount, or that of a folder that no mount
 // uses.
-type cacheFlags struct{ dir string }
+type cacheFlags struct{ dir, config string }
 
 func (f *cacheFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.dir, "cache-dir", "", "the cache of this folder (default $XDG_CACHE_HOME/magnetfs/pieces) while nothing is mounted")
+	cmd.Flags().StringVar(&f.dir, "cache-dir", "", "the cache of this folder (default: the one that the next mount would use) while nothing is mounted")
+	configFlag(cmd.Flags(), &f.config)
 }
 
 // open finds the mount, or opens the folder; one of path and tier is set.
@@ -141,7 +143,7 @@ func (f *cacheFlags) open(a []string) (path string, tier *disk.Tier, err error) 
 		if err == nil || len(a) > 0 || !errors.Is(err, fs.ErrNotMounted) {
 			return path, nil, err
 		}
-		if f.dir, err = cacheDir(); err != nil {
+		if f.dir, err = keptIn(f.config); err != nil {
 			return "", nil, err
 		}
 	}
@@ -153,6 +155,18 @@ func (f *cacheFlags) open(a []string) (path string, tier *disk.Tier, err error) 
 		err = fmt.Errorf("%w: name its mount instead", err)
 	}
 	return "", tier, err
+}
+
+// keptIn is the folder that a mount would use.
+func keptIn(configFile string) (string, error) {
+	o, err := nextMount(configFile, "")
+	if err != nil {
+		return "", err
+	}
+	if o.cacheDir != "" {
+		return o.cacheDir, nil
+	}
+	return cacheDir() // of earlier mounts: the next has no disk
 }
 
 func newCacheShow() *cobra.Command {
@@ -234,7 +248,7 @@ func (r *cacheReport) print(w io.Writer) error {
 	return tw.Flush()
 }
 
-func sizeText(n int64) string { return (*size)(&n).String() }
+func sizeText(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
 func newCacheClear() *cobra.Command {
 	var f cacheFlags

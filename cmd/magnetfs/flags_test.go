@@ -29,6 +29,19 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// What is written is read again as the same.
+func TestSizeText(t *testing.T) {
+	for n, want := range map[size]string{
+		0: "0", 1: "1", 1000: "1kB", 1024: "1KiB", 20 << 10: "20KiB", 256 << 20: "256MiB", 3 << 29: "1536MiB", 2e12: "2TB", 300000000: "300MB",
+		10 << 30: "10GiB", 1e12: "1TB", 123456789: "123456789",
+	} {
+		var back size
+		if got := n.String(); got != want || back.Set(got) != nil || back != n {
+			t.Errorf("%d: %s, want %s; read again: %d", int64(n), got, want, int64(back))
+		}
+	}
+}
+
 func TestLevel(t *testing.T) {
 	for _, text := range []string{"debug", "INFO", "warn", "error"} {
 		var l level

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"magnetfs/cmd/magnetfs/settings"
 	"magnetfs/fs"
 )
 
@@ -345,7 +346,7 @@ func (o *order) option(option string, flags *pflag.FlagSet) error {
 	}
 	flag := flags.Lookup(strings.ReplaceAll(name, "_", "-"))
 	if flag == nil || flag.Name == "foreground" || flag.Name == "help" {
-		return fmt.Errorf("option %q is unknown%s; see mount.magnetfs(8)", name, didYouMean(name, optionNames(flags)))
+		return fmt.Errorf("option %q is unknown%s; see mount.magnetfs(8)", name, settings.DidYouMean(name, optionNames(flags)))
 	}
 	switch boolean := flag.Value.Type() == "bool"; {
 	case boolean && valued, !boolean && !valued:

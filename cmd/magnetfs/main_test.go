@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 func run(t *testing.T, args ...string) (out string, code exitCode) {
 	t.Helper()
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	root := newRoot()
 	var b bytes.Buffer
 	root.SetOut(&b)
@@ -50,7 +51,7 @@ func TestCommandLine(t *testing.T) {
 		{"too many arguments", "version 2", exitUsage, "Usage: magnetfs version"},
 		{"mount without a folder", "mount", exitUsage, "Usage: magnetfs mount DIR"},
 		{"size that is none", "mount --ram lots DIR", exitUsage, "256MiB"},
-		{"too little memory", "mount --ram 1MiB DIR", exitUsage, "less than 32 MiB"},
+		{"too little memory", "mount --ram 1MiB DIR", exitUsage, "less than 32MiB"},
 		{"port out of range", "mount --port 65536 DIR", exitUsage, "65535"},
 		{"negative timeout", "mount --read-timeout -1s DIR", exitUsage, "negative"},
 		{"bootstrap without a port", "mount --dht-bootstrap router.example DIR", exitUsage, "host:port"},

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"magnetfs/cmd/magnetfs/settings"
 	"magnetfs/fs"
 	"magnetfs/swarm/mse"
 )
@@ -41,12 +43,16 @@ type mountOptions struct {
 	logFile   string
 	logFormat logFormat
 
+	configFile string             // named with --config
+	config     *settings.File     // nil: there is none
+	settings   *settings.Settings // where the values above are from
+
 	device    int          // descriptor of a connection that is mounted on the folder already, 0: none
 	reopenLog func() error // for SIGHUP; nil: it ends the mount
 }
 
 func newMount() *cobra.Command {
-	o := &mountOptions{ram: 256 << 20, disk: 10 << 30, logLevel: level{slog.LevelInfo}, logFormat: formatText}
+	o := newMountOptions()
 	cmd := &cobra.Command{
 		Use:   "mount DIR",
 		Short: "Mount on an empty folder (it is made if missing)",
@@ -60,13 +66,28 @@ Torrents, the port and the log are kept in $XDG_STATE_HOME/magnetfs
 fetched is kept in $XDG_CACHE_HOME/magnetfs/pieces (~/.cache/magnetfs/pieces) while there is room.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
-			if err := o.check(); err != nil {
-				return usageError(cmd, err)
+			if err := o.settle(cmd.Flags(), a[0]); err != nil {
+				return withCode(exitUsage, err)
 			}
 			return o.mount(cmd, a[0])
 		},
 	}
-	f := cmd.Flags()
+	o.register(cmd.Flags())
+	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	completeValues(cmd)
+	return cmd
+}
+
+// newMountOptions has the defaults.
+func newMountOptions() *mountOptions {
+	return &mountOptions{ram: 256 << 20, disk: 10 << 30, logLevel: level{slog.LevelInfo}, logFormat: formatText}
+}
+
+// register makes the flags. All of them but --config are settings, see package
+// settings.
+func (o *mountOptions) register(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.BoolVarP(&o.foreground, "foreground", "f", false, "stay in the foreground and log to standard error")
 	f.Var(&o.ram, "ram", "memory for pieces")
@@ -86,35 +107,40 @@ fetched is kept in $XDG_CACHE_HOME/magnetfs/pieces (~/.cache/magnetfs/pieces) wh
 	f.Var(&o.logLevel, "log-level", "debug, info, warn or error")
 	f.StringVar(&o.logFile, "log-file", "", "log to this file (default: magnetfs.log in the state folder; with -f standard error)")
 	f.Var(&o.logFormat, "log-format", "of the log, text or json")
-	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return nil, cobra.ShellCompDirectiveFilterDirs
-	}
-	return cmd
+	configFlag(f, &o.configFile)
 }
 
 // minRAM is the least that --ram may be: two pieces of 16 MiB, the largest that
 // are common, a reader's and the one under way.
 const minRAM = 32 << 20
 
-// check finds what is wrong with the flags.
-func (o *mountOptions) check() error {
+// badSetting is an error about the value of one setting.
+type badSetting struct {
+	key string
+	error
+}
+
+// check finds what is wrong with the values beyond their form.
+func (o *mountOptions) check() *badSetting {
 	if o.port < 0 || o.port > 65535 {
-		return fmt.Errorf("--port %d is not between 1 and 65535", o.port)
+		return &badSetting{"port", fmt.Errorf("%d is not between 1 and 65535", o.port)}
 	}
 	if o.ram < minRAM {
 		minimum := size(minRAM)
-		return fmt.Errorf("--ram %v is less than %v", &o.ram, &minimum)
+		return &badSetting{"ram", fmt.Errorf("%v is less than %v", &o.ram, &minimum)}
 	}
-	if o.readTimeout < 0 || o.stallTimeout < 0 {
-		return errors.New("a timeout cannot be negative")
+	for key, d := range map[string]time.Duration{"read-timeout": o.readTimeout, "stall-timeout": o.stallTimeout} {
+		if d < 0 {
+			return &badSetting{key, errors.New("a timeout cannot be negative; 0 means never")}
+		}
 	}
 	for _, node := range o.bootstrap {
 		host, port, err := net.SplitHostPort(node)
 		if err != nil || host == "" {
-			return fmt.Errorf("--dht-bootstrap: %q is not host:port", node)
+			return &badSetting{"dht-bootstrap", fmt.Errorf("%q is not host:port", node)}
 		}
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("--dht-bootstrap: %q has no port between 1 and 65535", node)
+			return &badSetting{"dht-bootstrap", fmt.Errorf("%q has no port between 1 and 65535", node)}
 		}
 	}
 	return nil
@@ -122,8 +148,11 @@ func (o *mountOptions) check() error {
 
 // mount does what the command says, in this process or in a new one.
 func (o *mountOptions) mount(cmd *cobra.Command, dir string) error {
-	if err := o.resolve(); err != nil {
+	if err := o.folders(); err != nil {
 		return err
+	}
+	if err := os.MkdirAll(o.stateDir, 0o700); err != nil {
+		return fmt.Errorf("state folder: %w", err)
 	}
 	var err error
 	if o.device, err = inheritedDevice(); err != nil {
@@ -155,9 +184,9 @@ func (o *mountOptions) mount(cmd *cobra.Command, dir string) error {
 	return err
 }
 
-// resolve fills in the folders, absolute, so that the process may leave its
-// working folder.
-func (o *mountOptions) resolve() (err error) {
+// folders fills in the folders and the log file, absolute, so that the process may
+// leave its working folder.
+func (o *mountOptions) folders() (err error) {
 	if o.stateDir == "" {
 		o.stateDir, err = mountStateDir()
 	} else {
@@ -165,9 +194,6 @@ func (o *mountOptions) resolve() (err error) {
 	}
 	if err != nil {
 		return err
-	}
-	if err := os.MkdirAll(o.stateDir, 0o700); err != nil {
-		return fmt.Errorf("state folder: %w", err)
 	}
 	if o.cacheDir != "" {
 		o.cacheDir, err = filepath.Abs(o.cacheDir)

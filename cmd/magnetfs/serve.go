@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -12,6 +13,7 @@ import (
 
 	"magnetfs/cache"
 	"magnetfs/cache/disk"
+	"magnetfs/cmd/magnetfs/settings"
 	"magnetfs/fetch"
 	"magnetfs/fs"
 	"magnetfs/swarm"
@@ -105,7 +107,7 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		NoExec:     o.noExec,
 		Device:     o.device,
 		Space:      space(pieces, tier),
-		Files:      cacheFiles(library, pieces, tier),
+		Files:      joined(cacheFiles(library, pieces, tier), o.configFiles()),
 		Commands:   cacheCommands(library, tier),
 		Log:        log,
 	})
@@ -114,6 +116,9 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 	}
 	// The folder we were started in is not ours to hold.
 	_ = os.Chdir("/")
+	for _, line := range settings.Misspelt(settingFlags(), os.Environ()) {
+		log.Warn("environment: " + line)
+	}
 	log.Info("mounted", "target", server.Target(), "port", session.Port(), "version", versionText(), "pid", os.Getpid())
 	ready(server.Target())
 	stopping := func() {}
@@ -127,6 +132,12 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 	}
 	go force(signals, server.Target(), log)
 	return server.Unmount()
+}
+
+// joined is both maps in one.
+func joined[V any](a, b map[string]V) map[string]V {
+	maps.Copy(a, b)
+	return a
 }
 
 // wait returns true when a signal says that the mount has to end, false when it is

@@ -118,3 +118,40 @@ log_for_everybody() {
 	kill -TERM "$pid"
 	wait "$pid"
 }
+
+# A flag goes before the environment, that before the file, that before the default; and the mount says the same.
+settings_of_a_mount() {
+	local m=$tmp/mnt/settings conf=$tmp/config/magnetfs/config.toml
+	mkdir -p "$tmp/config/magnetfs"
+	cat >"$conf" <<-END
+		ram = "128MiB"
+		disk = 0
+		no-dht = true
+		log-level = "warn"
+		[mounts."$m"]
+		no-lpd = true
+		read-timeout = "7s"
+	END
+	said=$(XDG_CONFIG_HOME=$tmp/config MAGNETFS_LOG_LEVEL=debug MAGNETFS_RAM=1TB "$magnetfs" config "$m")
+	contains "$said" "# MAGNETFS_RAM"
+	XDG_STATE_HOME=$tmp/state/settings XDG_CONFIG_HOME=$tmp/config MAGNETFS_LOG_LEVEL=debug MAGNETFS_RAM=1TB \
+		"$magnetfs" mount --ram 64MiB "$m"
+	said=$("$magnetfs" config --json "$m")
+	same "$(jq -c '.settings[] | select(.origin != "default") | [.key, .value, .origin]' <<<"$said" | sort | tr '\n' ' ')" \
+		'["disk","0","file"] ["log-level","debug","environment"] ["no-dht",true,"file"] ["no-lpd",true,"file"] ["ram","64MiB","flag"] ["read-timeout","7s","file"] '
+	same "$("$magnetfs" config "$m")" "$(cat "$m/.magnetfs/config")"
+	same "$said" "$(cat "$m/.magnetfs/config.json")"
+	contains "$(cat "$m/.magnetfs/status.json")" "[]"
+	umount_fs settings
+	"$magnetfs" config --config "$conf" >"$tmp/config/again.toml" # what is written can be read
+	same "$("$magnetfs" config --config "$tmp/config/again.toml" | sed 1d | cut -d'#' -f1)" "$(sed 1d "$tmp/config/again.toml" | cut -d'#' -f1)"
+
+	echo 'prot = 7001' >>"$conf"
+	exits 2 env XDG_CONFIG_HOME="$tmp/config" "$magnetfs" mount "$tmp/x"
+	contains "$said" 'there is no setting "prot", did you mean port?'
+	contains "$said" "$conf"
+	exits 2 env MAGNETFS_PORT=77777 "$magnetfs" mount "$tmp/x"
+	contains "$said" "MAGNETFS_PORT: 77777"
+	exits 2 "$magnetfs" mount --config "$tmp/nothing.toml" "$tmp/x"
+	absent "$tmp/x"
+}

@@ -1,8 +1,8 @@
-package main
+package settings
 
-// didYouMean returns ", did you mean NAME?" with the known name that is most like
+// DidYouMean returns ", did you mean NAME?" with the known name that is most like
 // what was written, or nothing if none is like it.
-func didYouMean(said string, known []string) string {
+func DidYouMean(said string, known []string) string {
 	best, least := "", len(said)/2+1 // more than half of it wrong is another word
 	for _, name := range known {
 		if d := distance(said, name); d < least {
