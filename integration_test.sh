@@ -60,7 +60,7 @@ done
 # In this order: some checks use what an earlier one has set up, so a single one may need others named before it.
 checks=(
 	help_and_usage mount_in_background mount_refusals
-	bad_magnets spellings raw_slashes same_torrent_again labels add_and_rm
+	bad_magnets spellings raw_slashes same_torrent_again labels removed_files add_and_rm
 	folders_and_names padding_links_and_modes nothing_can_be_changed status_of_a_mount
 	big_file parallel_readers mapped_readers on_demand_only little_memory
 	disk_survives_restart disk_survives_kill_9 disk_is_locked disk_show_and_clear without_disk disk_is_full

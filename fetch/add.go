@@ -15,8 +15,8 @@ const maxMetainfo = 16 << 20
 // Add adds the torrent of a magnet link or of a bare info-hash in any spelling.
 // It never waits for the network. text becomes an alias of the folder.
 //
-// If the torrent is there already, trackers and peers are merged into it and
-// created is false; whether that very spelling was known is for
+// If the torrent is there already, trackers and peers are merged into it, what was
+// hidden of it is shown again, and created is false; whether that very spelling was known is for
 // Torrent.TypedAs to say, asked before. The error wraps ErrInvalid and says what
 // is wrong with the text.
 func (l *Library) Add(text string) (t *Torrent, created bool, err error) {
@@ -28,7 +28,8 @@ func (l *Library) Add(text string) (t *Torrent, created bool, err error) {
 }
 
 // AddMetainfo adds the torrent of a .torrent file. If it is there already it
-// gains the file's trackers, and its metadata if that was missing. The error
+// gains the file's trackers, and its metadata if that was missing; what was hidden
+// of it is shown again. The error
 // wraps ErrInvalid or, above 16 MiB, ErrTooLarge.
 func (l *Library) AddMetainfo(raw []byte) (t *Torrent, created bool, err error) {
 	if len(raw) > maxMetainfo {
@@ -126,6 +127,7 @@ func (l *Library) merge(t *Torrent, hash metainfo.InfoHash, rec record, typed st
 	dropped, known := "", true
 	t.mu.Lock()
 	trackers, peers := t.rec.merge(&rec)
+	t.unhide()
 	if typed != "" && !slices.Contains(t.rec.Spellings, typed) {
 		known = false
 		dropped = push(&t.rec.Spellings, typed, maxSpellings)
@@ -172,7 +174,8 @@ func (l *Library) gotInfo(t *Torrent, info *metainfo.Info) {
 		return
 	}
 	t.tree = tree
-	t.restorePins() // none, unless the metadata had been lost
+	t.restoreHidden() // nothing, unless the metadata had been lost
+	t.restorePins()
 	t.mu.Unlock()
 
 	l.mu.Lock()

@@ -17,6 +17,9 @@ var (
 	// ErrExists: the name is another torrent's.
 	ErrExists = errors.New("already exists")
 
+	// ErrNotEmpty: something in the folder can be seen.
+	ErrNotEmpty = errors.New("folder is not empty")
+
 	// ErrLocked: another process uses the state directory.
 	ErrLocked = errors.New("in use by another process")
 

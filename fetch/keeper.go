@@ -109,6 +109,7 @@ func (k *keeper) run(stop <-chan struct{}) {
 				return
 			}
 			k.tend(t, time.Now(), false)
+			t.discardHidden()
 		}
 		if ticked {
 			for t := range k.held {

@@ -184,6 +184,7 @@ func (l *Library) restore(found []stored) {
 		t := l.newTorrent(hash, s.rec)
 		if s.info != nil {
 			t.tree = newTree(s.info, t.openShelf(s.info))
+			t.restoreHidden()
 			t.restorePins()
 			close(t.ready)
 		}

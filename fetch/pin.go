@@ -40,8 +40,8 @@ type PinStatus struct {
 // all names every file of a torrent whose metadata is still to come.
 var all = metainfo.Range{First: 0, Last: math.MaxInt}
 
-// Pin has a file, or every file below a folder, fetched and kept, also over a
-// restart. Nil and the root are the whole torrent; nil may be pinned before the
+// Pin has a file, or every file below a folder that is not hidden, fetched and kept,
+// also over a restart. Nil and the root are the whole torrent; nil may be pinned before the
 // metadata is there, and it is then refused later if it is too large.
 //
 // Pins never get in the way of readers: what is read is fetched first. The error
@@ -63,8 +63,13 @@ func (t *Torrent) Pin(n *Node) error {
 		t.mu.Lock()
 		t.rec.PinLater = []metainfo.Range{all}
 		t.mu.Unlock()
-	} else if err := l.pin(t, fileSet(info, t.nodeOrRoot(n))); err != nil {
-		return fmt.Errorf("fetch: pin %q: %w", pinName(t, n), err)
+	} else {
+		t.mu.Lock()
+		files := t.inSight(n)
+		t.mu.Unlock()
+		if err := l.pin(t, files); err != nil {
+			return fmt.Errorf("fetch: pin %q: %w", pinName(t, n), err)
+		}
 	}
 	l.saver.save(t)
 	l.keeper.poke(t)
@@ -110,20 +115,11 @@ func (t *Torrent) Pinned(n *Node) bool {
 	if t.info == nil {
 		return slices.Contains(t.rec.PinLater, all)
 	}
-	if n == nil {
-		n = t.root
-	}
 	if t.pins.files == nil {
 		return false
 	}
-	any := false
-	for f := range n.files() {
-		if !t.pins.files.Test(uint(f.File)) {
-			return false
-		}
-		any = true
-	}
-	return any
+	files := t.inSight(n)
+	return files.Any() && t.pins.files.IsSuperSet(files)
 }
 
 // PinStatus tells how far the torrent's pins are.
@@ -227,14 +223,9 @@ func (l *Library) pinLater(t *Torrent) {
 	if info == nil || len(later) == 0 {
 		return
 	}
-	files := bitset.New(uint(len(info.Files)))
-	for _, r := range later {
-		for i := max(0, r.First); i <= min(r.Last, len(info.Files)-1); i++ {
-			if info.Files[i].Visible() {
-				files.Set(uint(i))
-			}
-		}
-	}
+	t.mu.Lock()
+	files := t.setOf(later).Intersection(t.inSight(nil))
+	t.mu.Unlock()
 	if err := l.pin(t, files); err != nil {
 		l.log.Warn("not pinned", "torrent", t.Name(), "err", err)
 		t.mu.Lock()
@@ -263,13 +254,7 @@ func (t *Torrent) restorePins() {
 	if len(t.rec.Pins) == 0 {
 		return
 	}
-	files := bitset.New(uint(len(t.info.Files)))
-	for _, r := range t.rec.Pins {
-		for i := max(0, r.First); i <= min(r.Last, len(t.info.Files)-1); i++ {
-			files.Set(uint(i))
-		}
-	}
-	t.setPins(files)
+	t.setPins(t.setOf(t.rec.Pins))
 }
 
 // files yields the files at and below a node.

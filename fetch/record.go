@@ -40,6 +40,10 @@ type record struct {
 	// Files by their index: pinned, and to be pinned when the metadata is there.
 	Pins     []metainfo.Range `json:"pins,omitempty"`
 	PinLater []metainfo.Range `json:"pin_later,omitempty"`
+
+	// What the user removed: files and links by their index, folders by path.
+	Hidden     []metainfo.Range `json:"hidden,omitempty"`
+	HiddenDirs []string         `json:"hidden_dirs,omitempty"`
 }
 
 // recordOf is the record of a torrent that a link names.
@@ -74,6 +78,7 @@ func (r *record) clone() record {
 	c.WebSeeds = slices.Clone(r.WebSeeds)
 	c.Nodes = slices.Clone(r.Nodes)
 	c.PinLater = slices.Clone(r.PinLater)
+	c.HiddenDirs = slices.Clone(r.HiddenDirs)
 	return c
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/bits-and-blooms/bitset"
-
 	"magnetfs/cache/disk"
 	"magnetfs/swarm/metainfo"
 )
@@ -147,41 +145,4 @@ func (r *Reader) get(ctx context.Context, piece int) ([]byte, error) {
 		r.t.lib.cache.Put(key, data)
 	}
 	return data, err
-}
-
-// Discard frees what is cached of a file, or of the files below a folder: the
-// pieces that no other file has a part in. Pieces that readers have pinned in
-// memory stay there.
-func (t *Torrent) Discard(n *Node) {
-	t.mu.Lock()
-	info, shelf := t.info, t.shelf
-	t.mu.Unlock()
-	if info == nil {
-		return
-	}
-	own, others := bitset.New(uint(info.NumPieces())), bitset.New(uint(info.NumPieces()))
-	files := map[int]bool{}
-	for f := range n.files() {
-		files[f.File] = true
-	}
-	for i := range info.Files {
-		set := others
-		if files[i] || info.Files[i].Pad {
-			set = own
-		}
-		first, last := info.FilePieces(i)
-		for p := first; p <= last; p++ {
-			set.Set(uint(p))
-		}
-	}
-	own.InPlaceDifference(others)
-	pieces := make([]int, 0, own.Count())
-	for p := range own.EachSet() {
-		pieces = append(pieces, int(p))
-	}
-	if shelf.d != nil {
-		shelf.d.Discard(pieces...)
-	}
-	t.lib.cache.Discard(t.handle, pieces...)
-	t.lost(shelf.missing(t.lib.cache.Missing(t.handle, pieces, nil)))
 }

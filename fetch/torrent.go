@@ -29,17 +29,20 @@ type Torrent struct {
 	ownName  string // by its metadata, empty until that is there
 	labelled bool   // the user chose the name
 
-	mu      sync.Mutex // leaf; guards:
-	rec     record     // but for the names
-	sw      Swarm
-	joins   int // swarms that sw was, one after the other
-	tree        // zero until ready
-	pins    pins
-	waiters map[int][]*waiter
-	unkept  map[int]bool // verified, without room in the cache, not reported yet
-	line    lineMeter
-	stall   stall
-	left    bool // removed
+	mu     sync.Mutex // leaf; guards:
+	rec    record     // but for the names
+	sw     Swarm
+	joins  int // swarms that sw was, one after the other
+	tree       // zero until ready
+	pins   pins
+	hidden hidden
+	// discards are hidden files to be freed when the keeper has let them go.
+	discards []*Node
+	waiters  map[int][]*waiter
+	unkept   map[int]bool // verified, without room in the cache, not reported yet
+	line     lineMeter
+	stall    stall
+	left     bool // removed
 }
 
 // tree is what a torrent has once its metadata is there.

@@ -105,10 +105,7 @@ func (h *addHandle) line(line []byte) syscall.Errno {
 	if text == "" {
 		return 0
 	}
-	t, _, err := h.m.lib.Add(text)
-	if err == nil {
-		h.m.show(t)
-	}
+	_, _, err := h.m.lib.Add(text)
 	return h.m.errno("add", err)
 }
 
@@ -131,10 +128,7 @@ func (h *addHandle) Flush(context.Context) syscall.Errno {
 	if h.judged == len(h.rest) {
 		return h.errno
 	}
-	t, _, err := h.m.lib.AddMetainfo(bytes.Clone(h.rest))
-	if err == nil {
-		h.m.show(t)
-	}
+	_, _, err := h.m.lib.AddMetainfo(bytes.Clone(h.rest))
 	h.judged, h.errno = len(h.rest), h.m.errno("add", err)
 	if h.errno == 0 {
 		h.rest, h.judged = nil, 0

@@ -18,10 +18,7 @@ const (
 	// short of room.
 	growingValid = time.Second
 	wholeValid   = time.Minute
-	// Aliases, transient folders and uploads are asked for again each time; and
-	// folders without metadata, since a notification that it came may be late, and
-	// tar says "file changed as we read it" of one whose time moves while it is in
-	// there.
+	// Aliases, transient folders and uploads are asked for again each time.
 	notValid = 0
 )
 
@@ -84,7 +81,7 @@ func (f *folder) fillNode(a *fuse.Attr, n *fetch.Node) time.Duration {
 func (f *folder) fillRoot(a *fuse.Attr) time.Duration {
 	at, valid := f.t.Added(), longValid
 	if f.t.Root() == nil {
-		at, valid = at.Add(-time.Second), notValid
+		at, valid = at.Add(-time.Second), growingValid
 	}
 	f.m.fill(a, fuse.S_IFDIR|0o555, at)
 	a.Ino = inodeNumber(f.t.ID(), "")

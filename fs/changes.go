@@ -13,9 +13,16 @@ import (
 type changeQueue struct {
 	mu     sync.Mutex
 	filled *sync.Cond
-	list   []fetch.Change // guarded by mu
-	closed bool           // guarded by mu
-	at     time.Time      // guarded by mu; of the last change of the root
+	list   []change  // guarded by mu
+	closed bool      // guarded by mu
+	at     time.Time // guarded by mu; of the last change of the root
+}
+
+// change is one of the library, or hidden is set: a node of the torrent was removed
+// through another view of the folder.
+type change struct {
+	fetch.Change
+	hidden *fetch.Node
 }
 
 func newChangeQueue() *changeQueue {
@@ -32,12 +39,22 @@ func (q *changeQueue) add(c fetch.Change) {
 		return
 	}
 	q.at = time.Now()
-	q.list = append(q.list, c)
+	q.list = append(q.list, change{Change: c})
 	q.filled.Signal()
 }
 
+// addHidden queues that a node is hidden.
+func (q *changeQueue) addHidden(t *fetch.Torrent, n *fetch.Node) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed {
+		q.list = append(q.list, change{Change: fetch.Change{Torrent: t}, hidden: n})
+		q.filled.Signal()
+	}
+}
+
 // take waits for changes; ok is false after close.
-func (q *changeQueue) take() (list []fetch.Change, ok bool) {
+func (q *changeQueue) take() (list []change, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.list) == 0 && !q.closed {
@@ -74,7 +91,11 @@ func (m *mount) notifyChanges() {
 			return
 		}
 		for _, c := range list {
-			m.notify(c)
+			if c.hidden != nil {
+				m.notifyHidden(c.Torrent, c.hidden)
+			} else {
+				m.notify(c.Change)
+			}
 		}
 	}
 }
@@ -105,6 +126,28 @@ func (m *mount) notify(c fetch.Change) {
 					_ = m.root.NotifyEntry(name)
 				}
 			}
+		}
+	}
+}
+
+// notifyHidden has the kernel forget a name in the folder itself.
+func (m *mount) notifyHidden(t *fetch.Torrent, n *fetch.Node) {
+	f := m.folder(t)
+	if f == nil {
+		return
+	}
+	for _, dir := range m.root.Children() {
+		if d, ok := dir.Operations().(*dirNode); !ok || d.f != f || d.view != f.gen {
+			continue
+		}
+		path := components(n.Path)
+		for _, name := range path[:len(path)-1] {
+			if dir != nil {
+				dir = dir.GetChild(name)
+			}
+		}
+		if dir != nil {
+			_ = dir.NotifyEntry(n.Name)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (d *dirNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 	}
 	var c *fetch.Node
 	if tree := d.tree(); tree != nil {
-		c = d.f.child(tree, name)
+		c = d.f.t.VisibleChild(tree, name)
 	}
 	if c == nil {
 		if continues(d.spelling, name) {
@@ -128,23 +128,20 @@ func (d *dirNode) hide(ctx context.Context, name string) syscall.Errno {
 	if tree == nil {
 		return syscall.ENOENT
 	}
-	c := d.f.child(tree, name)
+	c := d.f.t.VisibleChild(tree, name)
 	if c == nil {
 		return syscall.ENOENT
-	}
-	if c.Kind == fetch.Dir && len(d.f.visible(c)) > 0 {
-		return syscall.ENOTEMPTY
 	}
 	if !d.m.mayChange(ctx) {
 		return syscall.EACCES
 	}
-	d.f.hide(c)
-	if c.Kind == fetch.File && d.f.t.Pinned(c) {
-		if errno := d.m.errno("unpin", d.f.t.Unpin(c)); errno != 0 {
-			return errno
-		}
+	if errno := d.m.errno("rm "+c.Path, d.f.t.Hide(c)); errno != 0 {
+		return errno
 	}
-	d.f.t.Discard(c)
+	if d.view != d.f.gen {
+		// The kernel holds on to the names in the folder itself.
+		d.m.changes.addHidden(d.f.t, c)
+	}
 	return 0
 }
 
@@ -168,7 +165,7 @@ func (d *dirNode) entries(ctx context.Context) ([]fuse.DirEntry, syscall.Errno) 
 	if tree == nil {
 		return nil, 0
 	}
-	children := d.f.visible(tree)
+	children := d.f.t.Visible(tree)
 	out := make([]fuse.DirEntry, 0, len(children))
 	for _, c := range children {
 		out = append(out, fuse.DirEntry{Name: c.Name, Mode: kindMode[c.Kind], Ino: inodeNumber(d.f.t.ID(), c.Path)})

@@ -26,6 +26,8 @@ func (m *mount) errno(what string, err error) syscall.Errno {
 		return syscall.ECANCELED // unmounting
 	case errors.Is(err, fetch.ErrExists):
 		return syscall.EEXIST
+	case errors.Is(err, fetch.ErrNotEmpty):
+		return syscall.ENOTEMPTY
 	case errors.Is(err, fetch.ErrNameTooLong):
 		return syscall.ENAMETOOLONG
 	case errors.Is(err, fetch.ErrInvalid):

@@ -19,9 +19,8 @@ type folder struct {
 	gen uint64 // of the main view and of the files
 
 	mu     sync.Mutex
-	views  map[string]uint64    // guarded by mu; generation by spelling
-	former map[string]bool      // guarded by mu; names before the metadata came, that the kernel may know
-	hidden map[*fetch.Node]bool // guarded by mu; removed by unlink or rmdir
+	views  map[string]uint64 // guarded by mu; generation by spelling
+	former map[string]bool   // guarded by mu; names before the metadata came, that the kernel may know
 }
 
 // folders are the known folders.
@@ -47,8 +46,7 @@ func (m *mount) folder(t *fetch.Torrent) *folder {
 			fs.all = map[*fetch.Torrent]*folder{}
 		}
 		fs.gen++
-		f = &folder{m: m, t: t, gen: fs.gen,
-			views: map[string]uint64{}, former: map[string]bool{}, hidden: map[*fetch.Node]bool{}}
+		f = &folder{m: m, t: t, gen: fs.gen, views: map[string]uint64{}, former: map[string]bool{}}
 		fs.all[t] = f
 	}
 	return f
@@ -111,48 +109,4 @@ func (f *folder) renamed(old string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.former[old] = true
-}
-
-// hide removes a node from sight.
-func (f *folder) hide(n *fetch.Node) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.hidden[n] = true
-}
-
-// show makes everything that was removed from a torrent visible again, because the
-// torrent was added again.
-func (m *mount) show(t *fetch.Torrent) {
-	if f := m.folder(t); f != nil {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		clear(f.hidden)
-	}
-}
-
-// visible returns those children of a folder that were not removed.
-func (f *folder) visible(n *fetch.Node) []*fetch.Node {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.hidden) == 0 {
-		return n.Children
-	}
-	var out []*fetch.Node
-	for _, c := range n.Children {
-		if !f.hidden[c] {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// child returns the entry of a name, nil if there is none or it was removed.
-func (f *folder) child(n *fetch.Node, name string) *fetch.Node {
-	c := n.Child(name)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if c == nil || f.hidden[c] {
-		return nil
-	}
-	return c
 }

@@ -52,9 +52,7 @@ func (r *rootNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	}
 	switch tid := callerOf(ctx); {
 	case name == t.Name():
-	case name == t.HashString() && !t.TypedAs(name) && m.procs.makesDirectory(tid):
-		// The hash names every torrent, typed or not, but mkdir of a spelling
-		// that was never typed is to succeed.
+	case m.addsAgain(t, name, tid):
 		return nil, syscall.ENOENT
 	case m.procs.renamesTo(tid, name):
 		if f := m.folder(t); f != nil {
@@ -63,6 +61,15 @@ func (r *rootNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 		return nil, syscall.ENOENT
 	}
 	return m.folderInode(ctx, &r.Inode, t, name, out)
+}
+
+// addsAgain tells whether a folder that a name leads to must not be in the way of
+// mkdir. The hash names every torrent, typed or not, but mkdir of a spelling that
+// was never typed is to succeed, and so is mkdir of any if it shows again what was
+// removed.
+func (m *mount) addsAgain(t *fetch.Torrent, name string, tid uint32) bool {
+	typed := t.TypedAs(name)
+	return (typed && t.Hides() || !typed && name == t.HashString()) && m.procs.makesDirectory(tid)
 }
 
 // folderInode answers a lookup with the folder of a torrent.
@@ -95,7 +102,7 @@ func (m *mount) add(ctx context.Context, parent *fusefs.Inode, text string, out 
 	if !m.mayChange(ctx) {
 		return nil, syscall.EACCES
 	}
-	if t := m.lib.Lookup(text); t != nil && (t.Name() == text || t.TypedAs(text)) {
+	if t := m.lib.Lookup(text); t != nil && (t.Name() == text || t.TypedAs(text) && !t.Hides()) {
 		return nil, syscall.EEXIST
 	}
 	t, _, err := m.lib.Add(text)
@@ -103,7 +110,6 @@ func (m *mount) add(ctx context.Context, parent *fusefs.Inode, text string, out 
 		return nil, m.errno("mkdir", err)
 	}
 	m.aliases.add(text)
-	m.show(t)
 	return m.folderInode(ctx, parent, t, text, out)
 }
 

@@ -76,6 +76,7 @@ func TestErrno(t *testing.T) {
 		{fetch.ErrClosed, syscall.ECANCELED},
 		{errUnmounting, syscall.ECANCELED},
 		{fetch.ErrExists, syscall.EEXIST},
+		{fetch.ErrNotEmpty, syscall.ENOTEMPTY},
 		{fetch.ErrNameTooLong, syscall.ENAMETOOLONG},
 		{fetch.ErrInvalid, syscall.EINVAL},
 		{fetch.ErrTooLarge, syscall.EFBIG},

@@ -25,11 +25,14 @@ var (
 // walk answers a lookup of the text of a magnet, whole or in its beginning. A
 // lookup never adds anything: ls walks just like mkdir.
 func (m *mount) walk(ctx context.Context, parent *fusefs.Inode, text string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	if t := m.lib.Lookup(text); t != nil {
-		return m.folderInode(ctx, parent, t, text, out)
-	}
 	tid := callerOf(ctx)
 	a := m.procs.ahead(tid, components(text))
+	if t := m.lib.Lookup(text); t != nil {
+		if a != more && m.addsAgain(t, text, tid) {
+			return nil, syscall.ENOENT
+		}
+		return m.folderInode(ctx, parent, t, text, out)
+	}
 	switch {
 	case a == unknown && m.aliases.begins(text):
 		a = more

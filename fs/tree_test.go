@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -296,29 +297,65 @@ func fsync(path string) error {
 	return f.Sync()
 }
 
-// rm of a file hides it, so that rm -r works; added again it is back.
+// rm of a file hides it, so that rm -r works, over restarts; added again it is back.
 func TestRemove(t *testing.T) {
 	t.Parallel()
-	m := mountWith(t, serveConfig{Torrents: []string{"tree", "film"}})
-	if err := os.Remove(m.path("tree/README")); err != nil {
+	cfg := serveConfig{Torrents: []string{"tree", "film"}, State: t.TempDir(), Target: t.TempDir()}
+	m := mountWith(t, cfg)
+	hidden := func(path string) {
+		t.Helper()
+		if err := open(m.path(path), 0); !errors.Is(err, unix.ENOENT) {
+			t.Errorf("opening %s, which is removed: %v", path, err)
+		}
+	}
+	m.compare(m.path("tree/README"), torrent("tree").File("README"))
+	f, err := os.Open(m.path("tree/README"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// By another name of the folder: the kernel knows it by the first one.
+	if err := os.Remove(m.path(hashOf("tree"), "README")); err != nil {
 		t.Error(err)
 	}
-	if got := m.names("tree"); slices.Contains(got, "README") {
-		t.Errorf("README is still listed: %q", got)
+	eventually(t, "it is gone", func() bool { return errors.Is(open(m.path("tree/README"), 0), unix.ENOENT) })
+	hidden(hashOf("tree") + "/README")
+	if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, torrent("tree").File("README")) {
+		t.Errorf("who had it open: %v", err)
 	}
-	if err := open(m.path("tree/README"), 0); !errors.Is(err, unix.ENOENT) {
-		t.Errorf("opening it: %v", err)
-	}
-	if err := os.RemoveAll(m.path("tree/sub")); err != nil {
+	f.Close()
+	if err := command("rm", "-r", m.path("tree/sub")); err != nil {
 		t.Error(err)
 	}
-	if err := unix.Mkdir(m.path(magnetOf("tree")+"&dn=again"), 0o755); err != nil {
+	want := []string{"empty", "ünï cödé ☃.txt"}
+	if got := m.names("tree"); !slices.Equal(got, want) {
+		t.Errorf("left: %q", got)
+	}
+	hidden("tree/sub")
+	m.end()
+
+	m = mountWith(t, serveConfig{State: cfg.State, Target: cfg.Target})
+	if got := m.names("tree"); !slices.Equal(got, want) {
+		t.Errorf("left after a restart: %q", got)
+	}
+	hidden("tree/README")
+	if err := unix.Setxattr(m.path("tree"), "user.magnetfs.pin", []byte("1"), 0); err != nil {
+		t.Error(err)
+	}
+	m.contains(".magnetfs/by-hash/"+hashOf("tree")+"/status", "2 files pinned")
+
+	// Under the same spelling, too.
+	if err := command("mkdir", m.path(magnetOf("tree"))); err != nil {
 		t.Error(err)
 	}
 	if got := m.names("tree"); len(got) != 4 {
 		t.Errorf("added again: %q", got)
 	}
-	if err := os.RemoveAll(m.path("tree")); err != nil {
+	m.compare(m.path("tree/README"), torrent("tree").File("README"))
+	m.compare(m.path("tree/sub/run.sh"), torrent("tree").File("sub/run.sh"))
+	if err := unix.Mkdir(m.path(magnetOf("tree")), 0o755); !errors.Is(err, unix.EEXIST) {
+		t.Errorf("once more: %v", err)
+	}
+	if err := command("rm", "-r", m.path("tree")); err != nil {
 		t.Error(err)
 	}
 	if err := unix.Rmdir(m.path("film")); err != nil { // files and all

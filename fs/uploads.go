@@ -202,7 +202,6 @@ func (u *upload) judge() syscall.Errno {
 	verdict := u.m.errno("adding "+name, err)
 	if err == nil {
 		u.m.log.Info("added a torrent file", "file", name, "torrent", t.Name(), "new", created)
-		u.m.show(t)
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()

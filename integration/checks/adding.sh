@@ -101,6 +101,30 @@ labels() {
 	umount_fs named
 }
 
+# rm of a file hides it and frees its part of the cache, for good; the same magnet again brings it back.
+removed_files() {
+	local m=$tmp/mnt/named magnet before
+	magnet="magnet:?xt=urn:btih:$(hash_of tree)&x.pe=$libtorrent_ip:6881"
+	mount_fs named --no-dht --no-lpd
+	mkdir "$m/$magnet"
+	equal named tree
+	before=$(find "$m/tree" | sort)
+	rm "$m/tree/README"
+	rm -r "$m/tree/dir"
+	umount_fs named
+	mount_fs named --no-dht --no-lpd
+	absent "$m/tree/README"
+	absent "$m/tree/dir"
+	contains "$(ls "$m")" tree
+	mkdir "$m/$magnet"
+	same "$(find "$m/tree" | sort)" "$before"
+	equal named tree
+	refuses "File exists" mkdir "$m/$magnet"
+	rm -r "$m/tree"
+	same "$(ls "$m")" spelled.bin
+	umount_fs named
+}
+
 # The commands beside mkdir and rmdir.
 add_and_rm() {
 	local m=$tmp/mnt/main hex
