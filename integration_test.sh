@@ -63,7 +63,7 @@ checks=(
 	bad_magnets spellings raw_slashes same_torrent_again labels removed_files add_and_rm
 	folders_and_names padding_links_and_modes nothing_can_be_changed status_of_a_mount
 	big_file parallel_readers mapped_readers on_demand_only little_memory
-	disk_survives_restart disk_survives_kill_9 disk_is_locked disk_show_and_clear without_disk disk_is_full
+	disk_survives_restart disk_survives_kill_9 whole_files_pass_through disk_is_locked disk_show_and_clear without_disk disk_is_full
 	thousands_of_files many_torrents fio_verifies
 	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv
 	pin_a_file pin_is_kept pin_too_large pin_by_magnet wait_for_metadata status_goes_on status_view status_view_of_waiting

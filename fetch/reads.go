@@ -11,10 +11,11 @@ type Mode string
 
 // The modes of a reader.
 const (
-	ModeOpened Mode = "opened" // nothing was read yet
-	ModeProbe  Mode = "probe"  // gets exactly what it reads
-	ModePlayer Mode = "player" // has a window ahead of it
-	ModeIdle   Mode = "idle"   // read nothing for a minute: its window is given up
+	ModeOpened Mode = "opened"         // nothing was read yet
+	ModeProbe  Mode = "probe"          // gets exactly what it reads
+	ModePlayer Mode = "player"         // has a window ahead of it
+	ModeIdle   Mode = "idle"           // read nothing for a minute: its window is given up
+	ModeWhole  Mode = "passed through" // read from the disk without us: see Reader.SetWhole
 )
 
 // ReaderStatus describes one open handle.
@@ -54,6 +55,13 @@ func (r *Reader) SetOwner(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.owner = name
+}
+
+// SetWhole says that the handle's file is read from the disk, past the reader.
+func (r *Reader) SetWhole() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.whole = true
 }
 
 // Readers lists the open handles, those with waiting reads first. waiting is from
@@ -129,6 +137,9 @@ func (r *Reader) status() ReaderStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := ReaderStatus{ID: r.id, Owner: r.owner, Path: r.node.Path, Size: r.node.Size, Mode: ModeOpened}
+	if r.whole {
+		s.Mode = ModeWhole
+	}
 	if len(r.win.runs) == 0 {
 		return s
 	}

@@ -99,14 +99,19 @@ func (t *Torrent) openShelf(info *metainfo.Info) shelf {
 // layoutOf is the torrent's layout with the paths that other clients give it.
 func layoutOf(info *metainfo.Info) disk.Layout {
 	lay := disk.Layout{PieceLength: info.PieceLength, Files: make([]disk.File, len(info.Files))}
-	for i, f := range info.Files {
-		path := f.Path
-		if !info.Single {
-			path = slices.Concat([]string{info.Name}, f.Path)
-		}
-		lay.Files[i] = disk.File{Path: path, Offset: f.Offset, Length: f.Length, Pad: f.Pad}
+	for i := range info.Files {
+		lay.Files[i] = fileOnDisk(info, i)
 	}
 	return lay
+}
+
+func fileOnDisk(info *metainfo.Info, i int) disk.File {
+	f := &info.Files[i]
+	path := f.Path
+	if !info.Single {
+		path = slices.Concat([]string{info.Name}, f.Path)
+	}
+	return disk.File{Path: path, Offset: f.Offset, Length: f.Length, Pad: f.Pad}
 }
 
 // diskLost is told by the disk tier that pieces are gone.

@@ -4,8 +4,8 @@
 // # What it owns
 //
 //   - [Server]: one mount, from the checks of the mount point to the last reply.
-//   - rootNode: one folder per torrent; mkdir of a magnet adds, rmdir removes, a
-//     .torrent file written into it is added when it is closed (uploads.go).
+//   - rootNode: one folder per torrent; mkdir of a magnet adds, rmdir removes,
+//     rename gives a label (label.go), a .torrent file written into it is added when it is closed (uploads.go).
 //   - dirNode, fileNode, linkNode: the inside of torrents, which never changes.
 //   - transientNode: the middle of a magnet with slashes in it (transient.go).
 //   - the control folder .magnetfs (control.go).
@@ -34,5 +34,6 @@
 //     kernel's entry. So every alias is a directory of its own with the same inode
 //     number (folders.go).
 //   - LOOKUP does not tell what it is for (caller.go).
+//   - All handles of a file must be passed through, or none (passthrough.go).
 //   - A notification about a folder blocks while a call in it is being handled.
 package fs

@@ -18,6 +18,8 @@ type fileNode struct {
 	node
 	f *folder
 	n *fetch.Node
+
+	modes openModes
 }
 
 var (
@@ -36,8 +38,9 @@ func (n *fileNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.Att
 // While parts of the file are missing, reads go past the page cache: they ask for
 // exactly what the program asked for, signals reach us, and no read waits for a
 // hole beside it. KEEP_CACHE also keeps the open from waiting for a page that
-// another process waits for. A file that is here as a whole is left to the page
-// cache, which is faster and wakes nobody.
+// another process waits for. A file that is here as a whole is left to the kernel,
+// which is faster and wakes nobody: to its page cache, or, if it is on the disk,
+// all of it (passthrough.go).
 func (n *fileNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY || flags&syscall.O_TRUNC != 0 {
 		return nil, 0, syscall.EROFS
@@ -47,11 +50,19 @@ func (n *fileNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, u
 		return nil, 0, n.m.errno("open "+n.n.Path, err)
 	}
 	r.SetOwner(n.m.procs.program(callerOf(ctx)))
+	h := &handle{m: n.m, r: r, name: n.n.Path, size: n.n.Size, modes: &n.modes}
+	id, through := n.modes.open(n.m, n.f.t, n.n)
+	if through {
+		h.through = true
+		r.SetWhole()
+		n.m.through.opened.Store(ctx.Done(), id)
+		return h, fuse.FOPEN_PASSTHROUGH | fuse.FOPEN_NOFLUSH, 0
+	}
 	mode := uint32(fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH)
 	if n.m.direct && !n.f.t.Complete(n.n) {
 		mode |= fuse.FOPEN_DIRECT_IO
 	}
-	return &handle{m: n.m, r: r, name: n.n.Path, size: n.n.Size}, mode, 0
+	return h, mode, 0
 }
 
 // handle is an open file.
@@ -60,6 +71,9 @@ type handle struct {
 	r    *fetch.Reader
 	name string
 	size int64
+
+	modes   *openModes // of the file
+	through bool       // passed through: the kernel sends no reads
 
 	mu      sync.Mutex
 	broken  broken  // guarded by mu
@@ -176,6 +190,7 @@ func (h *handle) Fsync(context.Context, uint32) syscall.Errno { return 0 }
 
 // Release implements fusefs.FileReleaser.
 func (h *handle) Release(context.Context) syscall.Errno {
+	h.modes.release(h.m, h.through)
 	h.r.Close()
 	return 0
 }

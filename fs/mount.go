@@ -56,6 +56,10 @@ type Config struct {
 	// mapped.
 	PageCache bool
 
+	// NoPassthrough keeps the kernel from reading whole files from the disk by
+	// itself: every read reaches us, as it does where that is not permitted.
+	NoPassthrough bool
+
 	// AllowOther lets other users in, to look and read. Ordinary users need
 	// user_allow_other in /etc/fuse.conf for it.
 	AllowOther bool
@@ -124,6 +128,7 @@ type mount struct {
 	uploads   uploads
 	aliases   aliases
 	pageReads pageReads
+	through   passthrough
 }
 
 // Mount mounts the library's torrents and serves them until Unmount, or until the
@@ -160,7 +165,7 @@ func Mount(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("fs: copying the descriptor of /dev/fuse: %w", err)
 	}
 	// go-fuse takes a descriptor that is mounted already by this name.
-	raw := &rawFS{RawFileSystem: fusefs.NewNodeFS(m.root, opts), pageReads: &m.pageReads}
+	raw := &rawFS{RawFileSystem: fusefs.NewNodeFS(m.root, opts), pageReads: &m.pageReads, through: &m.through}
 	server, err := fuse.NewServer(raw, fmt.Sprintf("/dev/fd/%d", device), &opts.MountOptions)
 	if err != nil {
 		_ = detach(target)
@@ -168,6 +173,9 @@ func Mount(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("fs: talking to the kernel: %w", err)
 	}
 	m.negotiated(server.KernelSettings())
+	if !cfg.PageCache && !cfg.NoPassthrough {
+		m.through.kernel = server
+	}
 	s := &Server{m: m, target: target, done: make(chan struct{})}
 	m.lib.OnChange(m.changes.add)
 	go s.serve(server)

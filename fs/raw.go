@@ -7,14 +7,25 @@ import (
 )
 
 // rawFS stands between the kernel and go-fuse's nodes for what the nodes are not
-// told: whether a READ fills a page of the page cache.
+// told, whether a READ fills a page of the page cache, and for what they cannot
+// tell, the backing id of an open file.
 //
-// Such a read is made for a mapping, or for a file that is here as a whole. The
+// A read that fills a page is made for a mapping, or for a file that is here as a whole. The
 // program does not wait for it in a system call: an error of it is a SIGBUS, or is
 // asked for again in pieces.
 type rawFS struct {
 	fuse.RawFileSystem
 	pageReads *pageReads
+	through   *passthrough
+}
+
+// Open implements fuse.RawFileSystem.
+func (r *rawFS) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	status := r.RawFileSystem.Open(cancel, in, out)
+	if id, ok := r.through.opened.LoadAndDelete(cancel); ok {
+		out.BackingID = id.(int32)
+	}
+	return status
 }
 
 // pageReads are those under way, by their cancel channel, which is the only thing

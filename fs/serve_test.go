@@ -25,6 +25,8 @@ type serveConfig struct {
 	Create   bool
 	Cached   bool     // fs.Config.PageCache
 	Others   bool     // fs.Config.AllowOther
+	Disk     string   // folder of the disk tier; empty: none
+	NoPass   bool     // fs.Config.NoPassthrough
 	Torrents []string // added before the mount
 }
 
@@ -44,7 +46,7 @@ func serve(args []string) int {
 		engine.Offer(torrent(name), it.script)
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	lib, closeLib, err := fetchtest.Open(engine, fetchtest.Options{StateDir: cfg.State, Bytes: cfg.RAM,
+	lib, closeLib, err := fetchtest.Open(engine, fetchtest.Options{StateDir: cfg.State, Bytes: cfg.RAM, DiskDir: cfg.Disk,
 		NoPeers: cfg.NoPeers, NoBlocks: cfg.NoBlocks, Log: log})
 	if err != nil {
 		fmt.Println(err)
@@ -62,7 +64,7 @@ func serve(args []string) int {
 		}
 	}
 	s, err := fs.Mount(fs.Config{Library: lib, Target: cfg.Target, Create: cfg.Create, Log: log,
-		PageCache: cfg.Cached, AllowOther: cfg.Others,
+		PageCache: cfg.Cached, NoPassthrough: cfg.NoPass, AllowOther: cfg.Others,
 		Space: func() (int64, int64) { return 1 << 30, 1 << 20 }})
 	if err != nil {
 		fmt.Println(strings.ReplaceAll(err.Error(), "\n", " "))

@@ -37,6 +37,7 @@ type mountOptions struct {
 	allowOther bool
 	readOnly   bool
 	noExec     bool
+	noPass     bool
 
 	stateDir  string
 	logLevel  level
@@ -103,6 +104,7 @@ func (o *mountOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf)")
 	f.BoolVar(&o.readOnly, "read-only", false, "let nobody add, remove or pin torrents in the mount")
 	f.BoolVar(&o.noExec, "no-exec", false, "let no program of the mount be run")
+	f.BoolVar(&o.noPass, "no-passthrough", false, "do not let the kernel read whole files from the disk by itself")
 	f.StringVar(&o.stateDir, "state-dir", "", "folder for torrents, port and log (default $XDG_STATE_HOME/magnetfs)")
 	f.Var(&o.logLevel, "log-level", "debug, info, warn or error")
 	f.StringVar(&o.logFile, "log-file", "", "log to this file (default: magnetfs.log in the state folder; with -f standard error)")

@@ -110,6 +110,8 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		Files:      joined(cacheFiles(library, pieces, tier), o.configFiles()),
 		Commands:   cacheCommands(library, tier),
 		Log:        log,
+
+		NoPassthrough: o.noPass,
 	})
 	if err != nil {
 		return err

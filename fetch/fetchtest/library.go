@@ -5,19 +5,21 @@ import (
 	"time"
 
 	"magnetfs/cache"
+	"magnetfs/cache/disk"
 	"magnetfs/fetch"
 )
 
 // Options are the settings of a library over an Engine.
 type Options struct {
 	StateDir          string
-	Bytes             int64 // of the cache; 0 = 64 MiB
+	Bytes             int64  // of the cache; 0 = 64 MiB
+	DiskDir           string // of the disk tier, of 1 GiB; empty: none
 	NoPeers, NoBlocks time.Duration
 	Log               *slog.Logger
 }
 
 // Open makes a library over the engine, with a cache of its own. closeAll closes
-// both.
+// all of it.
 func Open(e *Engine, o Options) (lib *fetch.Library, closeAll func(), err error) {
 	if o.Bytes == 0 {
 		o.Bytes = 64 << 20
@@ -26,11 +28,22 @@ func Open(e *Engine, o Options) (lib *fetch.Library, closeAll func(), err error)
 	if err != nil {
 		return nil, nil, err
 	}
-	lib, err = fetch.Open(fetch.Config{Engine: e, Cache: c, StateDir: o.StateDir, Log: o.Log,
+	var tier *disk.Tier
+	closeTier := func() {}
+	if o.DiskDir != "" {
+		tier, err = disk.Open(disk.Config{Dir: o.DiskDir, Bytes: 1 << 30, FreeBytes: -1, FreePercent: -1, Log: o.Log})
+		if err != nil {
+			c.Close()
+			return nil, nil, err
+		}
+		closeTier = func() { _ = tier.Close() }
+	}
+	lib, err = fetch.Open(fetch.Config{Engine: e, Cache: c, Disk: tier, StateDir: o.StateDir, Log: o.Log,
 		NoPeersTimeout: o.NoPeers, NoBlocksTimeout: o.NoBlocks})
 	if err != nil {
+		closeTier()
 		c.Close()
 		return nil, nil, err
 	}
-	return lib, func() { _ = lib.Close(); c.Close() }, nil
+	return lib, func() { _ = lib.Close(); closeTier(); c.Close() }, nil
 }

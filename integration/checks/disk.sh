@@ -38,6 +38,23 @@ disk_survives_kill_9() {
 	equal disk big.bin 60
 }
 
+# The kernel reads what is whole on the disk by itself, if root mounted; what is open outlives its torrent.
+whole_files_pass_through() {
+	local file=$tmp/mnt/disk/kept.bin/kept.bin
+	equal disk kept.bin
+	exec 3<"$file"
+	if [ -z "$MAGNETFS_ROOT" ]; then
+		contains "$(log_of disk)" "the kernel passes no reads through"
+	else
+		contains "$(cat "$tmp/mnt/disk/.magnetfs/by-hash/$(hash_of kept.bin)/reads")" "passed through"
+		rmdir "$tmp/mnt/disk/kept.bin"
+		cmp "$tmp/data/kept.bin" - <&3
+	fi
+	exec 3<&-
+	[ -d "$tmp/mnt/disk/kept.bin" ] || cp "$(torrent_of kept.bin)" "$tmp/mnt/disk/"
+	equal disk kept.bin
+}
+
 disk_is_locked() {
 	exits 5 env XDG_STATE_HOME="$tmp/state/other" XDG_CACHE_HOME="${tmp%/run}/cache/disk" \
 		"$magnetfs" mount "$tmp/mnt/second" --no-dht --no-lpd

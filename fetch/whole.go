@@ -1,0 +1,44 @@
+package fetch
+
+import (
+	"fmt"
+
+	"magnetfs/cache/disk"
+)
+
+// Whole is a file that is on the disk as a whole, verified, and stays there until
+// Close: it can be read without us.
+type Whole struct{ b *disk.Backing }
+
+// Fd is the descriptor of the file on the disk, valid until Close.
+func (w *Whole) Fd() int { return w.b.Fd() }
+
+// Close lets the file's pieces be evicted again. It may be called more than once.
+func (w *Whole) Close() error { return w.b.Close() }
+
+// OpenWhole opens the file on the disk that a node of this torrent's tree is kept
+// in. It never waits. The pieces count as read just now, since nobody will see
+// whether they are.
+//
+// The error wraps ErrNotReady if the file is not on the disk as a whole, or not
+// verified yet; ErrRemoved; ErrClosed. Others are the disk's.
+func (t *Torrent) OpenWhole(n *Node) (*Whole, error) {
+	if err := t.gone(); err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	info, shelf := t.info, t.shelf
+	t.mu.Unlock()
+	if info == nil || shelf.d == nil || n.Kind != File || n.File >= len(info.Files) {
+		return nil, fmt.Errorf("fetch: open %q on the disk: %w", n.Path, ErrNotReady)
+	}
+	b, err := shelf.d.OpenFile(fileOnDisk(info, n.File))
+	if err != nil {
+		return nil, fmt.Errorf("fetch: open %q on the disk: %w: %w", n.Path, ErrNotReady, err)
+	}
+	first, last := info.FilePieces(n.File)
+	for p := first; p <= last; p++ {
+		shelf.visit(p)
+	}
+	return &Whole{b}, nil
+}

@@ -1,0 +1,104 @@
+package fs
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"magnetfs/fetch"
+)
+
+// Passthrough: a file that is on the disk as a whole, and verified, is read by the
+// kernel from there, and no request reaches us. Linux 6.9 and later allow that to
+// whoever has CAP_SYS_ADMIN.
+//
+// The kernel wants all handles of an inode to agree: open(2) fails with EIO if one
+// is passed through while another is not, or if one that is not was mapped. So a
+// file is passed through as long as it was so when its first handle was opened,
+// and its pieces stay on the disk meanwhile.
+//
+// go-fuse can do this too (FilePassthroughFder), but releases of handles that are
+// not passed through count there as well: when one meets an open of the same file,
+// the open fails.
+
+// backings talks to the kernel about files that stand behind ours.
+type backings interface {
+	RegisterBackingFd(*fuse.BackingMap) (int32, syscall.Errno)
+	UnregisterBackingFd(id int32) syscall.Errno
+}
+
+// passthrough is what a mount knows of it.
+type passthrough struct {
+	kernel backings    // nil: not wanted
+	off    atomic.Bool // refused by the kernel once
+	opened sync.Map    // backing id of an open under way, by its cancel channel
+}
+
+// openModes keeps the handles of one file in agreement. The zero value has none.
+type openModes struct {
+	mu      sync.Mutex
+	plain   int          // guarded by mu; handles that are not passed through
+	through int          // guarded by mu; those that are
+	whole   *fetch.Whole // guarded by mu; set while through is not 0
+	id      int32        // guarded by mu; of whole, the kernel's
+}
+
+// open counts a new handle. It returns true, and the backing id, if it is to be
+// passed through.
+func (o *openModes) open(m *mount, t *fetch.Torrent, n *fetch.Node) (id int32, through bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.through == 0 && (o.plain > 0 || !o.start(m, t, n)) {
+		o.plain++
+		return 0, false
+	}
+	o.through++
+	return o.id, true
+}
+
+// start opens the file on the disk and shows it to the kernel; mu is held.
+func (o *openModes) start(m *mount, t *fetch.Torrent, n *fetch.Node) bool {
+	if m.through.kernel == nil || m.through.off.Load() || !t.Complete(n) {
+		return false
+	}
+	whole, err := t.OpenWhole(n)
+	if err != nil {
+		if !errors.Is(err, fetch.ErrNotReady) {
+			m.log.Warn("not passed through", "file", n.Path, "err", err)
+		}
+		return false
+	}
+	id, errno := m.through.kernel.RegisterBackingFd(&fuse.BackingMap{Fd: int32(whole.Fd())})
+	if errno != 0 {
+		_ = whole.Close()
+		if !m.through.off.Swap(true) {
+			m.log.Info("the kernel passes no reads through; whole files are read by its page cache", "err", errno)
+		}
+		return false
+	}
+	o.whole, o.id = whole, id
+	return true
+}
+
+// release takes back what open counted.
+func (o *openModes) release(m *mount, through bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !through {
+		o.plain--
+		return
+	}
+	if o.through--; o.through > 0 {
+		return
+	}
+	if errno := m.through.kernel.UnregisterBackingFd(o.id); errno != 0 {
+		m.log.Warn("a backing file could not be taken back", "err", errno)
+	}
+	if err := o.whole.Close(); err != nil {
+		m.log.Warn("closing a backing file", "err", err)
+	}
+	o.whole, o.id = nil, 0
+}
