@@ -39,6 +39,8 @@ static() {
 unit() {
 	step "go test -race"
 	go test -race ./...
+	step "a DHT of 1,000 nodes, without the race detector"
+	go test -count 1 -run Simulate ./swarm/dht/
 	step "once more on one processor, where deadlocks of file systems show"
 	go test -count 1 -cpu 1 ./fs/... ./fetch/...
 }

@@ -2,6 +2,5 @@
 
 package dht
 
-// simSlow divides the size of the simulations whose cost is traffic and not the
-// number of nodes: the race detector makes them five to ten times slower.
-const simSlow = 2
+// simSlow divides the size of the simulations whose cost is traffic.
+const simSlow = 10

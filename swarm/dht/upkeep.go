@@ -27,8 +27,9 @@ const savedHeadStart = time.Second
 var retryPauses = []time.Duration{5 * time.Second, 40 * time.Second, 5 * time.Minute}
 
 const (
-	maxChecks = 4           // nodes checked per second
-	idlePause = time.Minute // between looks at a table that needs nothing
+	maxChecks = 4               // nodes checked per second
+	scanPause = 5 * time.Second // between looks for nodes to check, if not many are
+	idlePause = time.Minute     // between looks at a table that needs nothing
 
 	// Without an answer to any check for outageAfter our own network is taken
 	// to be down; one node is checked every outagePause then.
@@ -218,12 +219,15 @@ func (c *core) sendChecks(now time.Time) {
 	if c.upkeep.checkAt.After(now) {
 		return
 	}
-	most, pause := maxChecks, time.Second
+	most, pause := maxChecks, scanPause
 	if c.upkeep.checked.Sub(c.heard) > outageAfter {
 		// Nobody answered the checks of the last half minute: no use in hurry.
 		most, pause = 1, outagePause
 	}
 	nodes, next := c.table.Due(most, now)
+	if len(nodes) == maxChecks {
+		pause = time.Second
+	}
 	if len(nodes) > 0 {
 		c.upkeep.checked = now
 	}
@@ -242,7 +246,7 @@ func (c *core) sendChecks(now time.Time) {
 	if next.IsZero() {
 		next = now.Add(idlePause)
 	}
-	// The scan is not free: at most one a second, and one a minute at least.
+	// The scan is not free: not more often than needed, and one a minute at least.
 	c.upkeep.checkAt = latest(now.Add(pause), earliest(next, now.Add(idlePause)))
 	c.upkeep.good = c.table.Good(now)
 }
