@@ -70,7 +70,7 @@ checks=(
 	home_draws_one_copy
 	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission
 	libtorrent_alone aria2_alone xpe_only lpd_only routers_by_name
-	serves_libtorrent serves_aria2
+	serves_libtorrent serves_aria2 version_2
 	hostile_metainfo hostile_metadata wrong_metadata bad_peers_do_not_harm
 	ctrl_c_in_cat ctrl_c_in_dd ctrl_c_in_python ctrl_c_in_mpv kill_9 kill_9_of_a_mapped_reader harmless_signals
 	waiting_reads

@@ -225,6 +225,7 @@ func (l *Library) join(t *Torrent) {
 		Store:    store{t},
 		Have:     have,
 		OnInfo:   func(info *metainfo.Info) { l.gotInfo(t, info) },
+		OnLayers: func(info *metainfo.Info) { l.gotLayers(t, info) },
 	})
 	if err != nil {
 		l.log.Error("torrent cannot be joined", "name", rec.Name, "hash", rec.Hash, "err", err)

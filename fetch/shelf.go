@@ -86,7 +86,7 @@ func (t *Torrent) openShelf(info *metainfo.Info) shelf {
 	}
 	d, err := t.lib.disk.OpenTorrent(disk.ID(t.hash), disk.Options{
 		Layout: layoutOf(info),
-		Verify: info.VerifyPiece,
+		Verify: t.verifyPiece(info),
 		OnLost: t.diskLost,
 	})
 	if err != nil {

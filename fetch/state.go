@@ -150,7 +150,7 @@ func (d *stateDir) load() (found []stored, err error) {
 					return fmt.Errorf("record %x is not readable", hash)
 				}
 				if raw := metadata.Get(hash); raw != nil {
-					s.info = d.parse(s.rec.Hash, bytes.Clone(raw))
+					s.info = d.withLayers(tx, metainfo.InfoHash(hash), d.parse(s.rec.Hash, bytes.Clone(raw)))
 				}
 				found = append(found, s)
 				return nil
@@ -251,7 +251,8 @@ func (d *stateDir) rebuild(all []stored) error {
 	})
 }
 
-// put writes a torrent; the metadata only if it is known and not there yet.
+// put writes a torrent; metadata and piece layers only if they are known and not
+// there yet.
 func put(tx *bolt.Tx, s stored) error {
 	hash, err := metainfo.ParseInfoHash(s.rec.Hash)
 	if err != nil {
@@ -264,11 +265,15 @@ func put(tx *bolt.Tx, s stored) error {
 	if err := tx.Bucket(bucketTorrents).Put(hash[:], value); err != nil {
 		return err
 	}
-	metadata := tx.Bucket(bucketMetadata)
-	if s.info == nil || metadata.Get(hash[:]) != nil {
+	if s.info == nil {
 		return nil
 	}
-	return metadata.Put(hash[:], s.info.Raw)
+	if metadata := tx.Bucket(bucketMetadata); metadata.Get(hash[:]) == nil {
+		if err := metadata.Put(hash[:], s.info.Raw); err != nil {
+			return err
+		}
+	}
+	return putLayers(tx, hash, s.info)
 }
 
 // change is what happened to a torrent since the last write.
@@ -325,6 +330,9 @@ func (d *stateDir) update(changes map[metainfo.InfoHash]change) error {
 					return err
 				}
 				if err := tx.Bucket(bucketMetadata).Delete(hash[:]); err != nil {
+					return err
+				}
+				if err := dropLayers(tx, hash); err != nil {
 					return err
 				}
 			}

@@ -2,7 +2,7 @@
 """make.py DIR VIDEO.mp4 VIDEO.mkv: writes the payloads of the integration test and their torrents.
 
 DIR/data/NAME       payload of the torrent NAME, a file or a folder (padding files are not written)
-DIR/torrents/NAME.torrent and NAME.hash (info-hash, 40 hex digits)
+DIR/torrents/NAME.torrent and NAME.hash (info-hash, 40 hex digits; 64 of a torrent of version 2)
 DIR/hostile/bad-NAME.torrent  metainfo files that nobody may accept
 DIR/hostile/odd-NAME.torrent  strange ones that may be accepted, if nothing gets out of the torrent's folder
 
@@ -68,6 +68,32 @@ class Maker:
         meta[b'info'][b'source'] = name.encode()
         self.save(name, meta)
 
+    def v2(self, name, piece, files):
+        """A torrent of version 2 alone (BEP 52). files: (name, size), sorted; piece is a power of two from 16 KiB."""
+        tree, layers = {}, {}
+        for path, size in files:
+            self.payload(os.path.join(name, path), size)
+            with open(os.path.join(self.data, name, path), 'rb') as f:
+                leaves = [hashlib.sha256(b).digest() for b in iter(lambda: f.read(16 * KIB), b'')]
+            n = piece // (16 * KIB)
+            if size <= piece:
+                root = self._root(leaves, bytes(32))
+            else:
+                rows = [leaves[i:i + n] for i in range(0, len(leaves), n)]
+                row = [self._root(r + [bytes(32)] * (n - len(r)), bytes(32)) for r in rows]
+                root = self._root(row, self._root([bytes(32)] * n, bytes(32)))
+                layers[root] = b''.join(row)
+            tree[path] = {'': {'length': size, 'pieces root': root}}
+        self.save(name, {'info': {'file tree': tree, 'meta version': 2, 'name': name, 'piece length': piece}, 'piece layers': layers})
+
+    @staticmethod
+    def _root(row, pad):
+        while len(row) > 1 or len(row) & (len(row) - 1):
+            if len(row) & (len(row) - 1):
+                row = row + [pad] * ((1 << len(row).bit_length()) - len(row))
+            row = [hashlib.sha256(row[i] + row[i + 1]).digest() for i in range(0, len(row), 2)]
+        return row[0]
+
     def tracked(self, name, url, private=False):
         """Names a tracker in the file, and makes the torrent a private one (BEP 27)."""
         with open(os.path.join(self.out, name + '.torrent'), 'rb') as f:
@@ -109,7 +135,8 @@ class Maker:
         with open(os.path.join(self.out, name + '.torrent'), 'wb') as f:
             f.write(bencode.encode(meta))
         with open(os.path.join(self.out, name + '.hash'), 'w') as f:
-            f.write(hashlib.sha1(bencode.encode(info)).hexdigest() + '\n')
+            hashed = hashlib.sha256 if 'meta version' in info else hashlib.sha1
+            f.write(hashed(bencode.encode(info)).hexdigest() + '\n')
 
 
 def hostile(out):
@@ -185,6 +212,7 @@ def main():
                        ('private.bin', 2), ('later.bin', 2), ('offline.bin', 2), ('kept.bin', 9)):
         m.single(name, 128 * KIB, size * MIB + 4321)
     m.single('home-lpd.bin', 128 * KIB, 300 * KIB)
+    m.v2('v2', 16 * KIB, [('long.bin', 10 * MIB + 1), ('middle.bin', 50000), ('short.bin', 1000)])  # 641 pieces: two requests
     m.tracked('http.bin', 'http://%s:6969/announce' % TRACKER)
     m.tracked('udp.bin', 'udp://%s:6969/announce' % TRACKER)
     m.tracked('private.bin', 'udp://%s:6969/announce' % TRACKER, private=True)

@@ -63,11 +63,12 @@ class Farm:
     def _add(self, r, flags):
         if 'magnet' in r:
             p = self.lt.parse_magnet_uri(r['magnet'])
-            key = str(p.info_hashes.v1)
+            hashes = p.info_hashes
         else:
             p = self.lt.add_torrent_params()
             p.ti = self.lt.torrent_info(r['torrent'])
-            key = str(p.ti.info_hashes().v1)
+            hashes = p.ti.info_hashes()
+        key = str(hashes.v1 if hashes.has_v1() else hashes.v2)
         p.save_path = r['save']
         p.flags = flags
         self.handles[r['id'], key] = h = self.sessions[r['id']].add_torrent(p)

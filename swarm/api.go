@@ -55,6 +55,10 @@ type AddSpec struct {
 	// arrived from peers and its hash was checked. It is not called when Info
 	// was given. No piece is handed to Store before it has returned.
 	OnInfo func(*metainfo.Info)
+
+	// OnLayers is called likewise, after OnInfo has returned, but maybe often and
+	// in any order, with an info that knows more piece layers (BEP 52).
+	OnLayers func(*metainfo.Info)
 }
 
 // Want is one piece that a reader needs, and when.

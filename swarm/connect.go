@@ -58,6 +58,9 @@ func (l *loop) connected(now time.Time, m evConnected) {
 		l.picker.SetNear(r.id, l.neighbour(r))
 	}
 	r.roundTrip = m.roundTrip
+	if l.layers != nil {
+		l.layers.offer(r.id)
+	}
 	l.greet(r)
 	l.setInterest(r, now)
 }
@@ -179,6 +182,9 @@ func (l *loop) disconnected(now time.Time, r *remote, err error) {
 	delete(l.peers, r.id)
 	if l.meta != nil {
 		l.meta.gone(r.id)
+	}
+	if l.layers != nil {
+		l.layers.gone(r.id)
 	}
 	if l.picker != nil {
 		l.picker.RemovePeer(r.id)

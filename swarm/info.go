@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -31,6 +30,9 @@ func (l *loop) replay(now time.Time, r *remote) {
 		l.allowedFast(r, int(i))
 	}
 	l.picker.SetChoking(r.id, r.peerChoking, r.fast())
+	if l.layers != nil {
+		l.layers.offer(r.id)
+	}
 	l.setInterest(r, now)
 }
 
@@ -134,12 +136,7 @@ func (l *loop) setInfo(now time.Time, info *metainfo.Info) {
 	l.info, l.meta = info, nil
 	l.lastWant = now
 	l.picker = picker.NewUneven(info.NumPieces(), info.PieceSize)
-	if !verifiable(info) {
-		l.broken = errNoLayers
-		l.log.Error("metadata", "err", l.broken)
-		l.close()
-		return
-	}
+	l.layers = newLayers(info)
 	if info.Private {
 		l.cands.forget(endpoint.FromDHT, endpoint.FromPEX, endpoint.FromLPD, endpoint.FromHolepunch, endpoint.FromSaved)
 	}
@@ -147,21 +144,4 @@ func (l *loop) setInfo(now time.Time, info *metainfo.Info) {
 		l.replay(now, r)
 	}
 	l.applyWants(now)
-}
-
-// errNoLayers: peers send the info of a torrent of version 2, but its piece layers
-// (BEP 52) only on request, which is not done yet.
-var errNoLayers = errors.New("a version 2 torrent whose piece layers are not known: add its .torrent file")
-
-// verifiable says whether every piece can be checked.
-func verifiable(info *metainfo.Info) bool {
-	if info.V1 {
-		return true
-	}
-	for i := range info.NumPieces() {
-		if _, _, ok := info.PieceHashV2(i); !ok {
-			return false
-		}
-	}
-	return true
 }

@@ -43,6 +43,10 @@ type effects interface {
 	serve(id picker.PeerID, c conn, fast bool, m wire.Message)
 	// gotInfo tells whoever added the torrent.
 	gotInfo(info *metainfo.Info)
+	// gotLayers tells the same of an info that knows more piece layers.
+	gotLayers(info *metainfo.Info)
+	// serveHashes answers a hash request: evHashesServed follows.
+	serveHashes(id picker.PeerID, c conn, info *metainfo.Info, span wire.HashSpan)
 	// needPeers asks for candidates without delay.
 	needPeers()
 	// dhtNode hands an address to the DHT (BEP 5, PORT message).
@@ -97,7 +101,8 @@ type (
 		id   picker.PeerID
 		sent int
 	}
-	evSupply struct {
+	evHashesServed struct{ id picker.PeerID }
+	evSupply       struct {
 		piece int
 		reply chan<- Supply
 	}
@@ -121,6 +126,7 @@ type loop struct {
 
 	info   *metainfo.Info // nil while it is being fetched
 	meta   *metadata      // nil once info is known
+	layers *layers        // nil if no piece layer is missing
 	picker *picker.Picker // nil while info is
 	build  *assembly
 
@@ -181,6 +187,10 @@ func (l *loop) handle(now time.Time, ev event) {
 			l.up.add(m.sent)
 			l.serveNext(r)
 		}
+	case evHashesServed:
+		if r := l.peers[m.id]; r != nil {
+			r.hashing--
+		}
 	case evSupply:
 		m.reply <- l.supply(m.piece)
 	case evStatus:
@@ -203,6 +213,11 @@ func (l *loop) flush(now time.Time) time.Time {
 			l.askMetadata(l.peers[q.peer], q.block)
 		}
 	}
+	if l.layers != nil && l.wantPeers(now) {
+		for _, q := range l.layers.next(now) {
+			l.send(l.peers[q.peer], wire.Message{ID: wire.HashRequest, Data: q.span.Append(nil)})
+		}
+	}
 	if l.picker != nil {
 		l.schedule(now)
 	}
@@ -214,7 +229,7 @@ func (l *loop) flush(now time.Time) time.Time {
 func (l *loop) wakeAt(now time.Time) time.Time {
 	l.nextTick = time.Time{}
 	switch {
-	case len(l.peers) > 0 || l.dialing > 0 || len(l.readers) > 0:
+	case len(l.peers) > 0 || l.dialing > 0 || len(l.readers) > 0 || l.down.rate+l.up.rate > 0: // which have to sink
 		l.nextTick = now.Add(tickEvery)
 	case l.wantPeers(now):
 		if at := l.cands.nextTime(); !at.IsZero() {

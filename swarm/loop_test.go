@@ -50,13 +50,19 @@ type fakeEffects struct {
 	served  []wire.Message
 	info    *metainfo.Info
 	selves  [2]netip.AddrPort
+
+	hashesServed int
 }
 
-func (f *fakeEffects) hash(j hashJob)              { f.hashes = append(f.hashes, j) }
-func (f *fakeEffects) gotInfo(i *metainfo.Info)    { f.info = i }
-func (f *fakeEffects) needPeers()                  {}
-func (f *fakeEffects) dhtNode(netip.AddrPort)      {}
-func (f *fakeEffects) seenAs(ip, from netip.Addr)  {}
+func (f *fakeEffects) hash(j hashJob)             { f.hashes = append(f.hashes, j) }
+func (f *fakeEffects) gotInfo(i *metainfo.Info)   { f.info = i }
+func (f *fakeEffects) needPeers()                 {}
+func (f *fakeEffects) dhtNode(netip.AddrPort)     {}
+func (f *fakeEffects) seenAs(ip, from netip.Addr) {}
+func (f *fakeEffects) gotLayers(i *metainfo.Info) { f.info = i }
+func (f *fakeEffects) serveHashes(picker.PeerID, conn, *metainfo.Info, wire.HashSpan) {
+	f.hashesServed++
+}
 func (f *fakeEffects) external() [2]netip.AddrPort { return f.selves }
 func (f *fakeEffects) dial(a netip.AddrPort, known way) {
 	f.dialled = append(f.dialled, a)
@@ -437,5 +443,33 @@ func TestLoopDropsSilentPeers(t *testing.T) {
 	}
 	if c.closed != errSilent {
 		t.Errorf("closed: %v, want %v", c.closed, errSilent)
+	}
+}
+
+// TestRateSinks: the rate that was reached does not stand when all peers have left.
+func TestRateSinks(t *testing.T) {
+	s := newStage(t, 3, false)
+	s.do1(event{msg: evTick{}})
+	s.l.lastWant = time.Time{}
+	_, id := s.join(1, true)
+	for range 5 {
+		s.now = s.now.Add(tickEvery)
+		s.l.down.add(1 << 20)
+		s.l.flush(s.now)
+	}
+	s.do1(event{from: id, peer: peer.Event{Kind: peer.Closed}})
+	if s.l.status(s.now).DownRate == 0 {
+		t.Fatal("no rate at all")
+	}
+	left := s.now
+	for range 100 {
+		at := s.l.flush(s.now)
+		if at.IsZero() || at.After(left.Add(time.Minute)) {
+			break
+		}
+		s.now = at
+	}
+	if r := s.l.status(s.now).DownRate; r != 0 {
+		t.Errorf("%d B/s %v after the last peer left", r, s.now.Sub(left))
 	}
 }

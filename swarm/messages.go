@@ -43,6 +43,10 @@ func (l *loop) message(now time.Time, r *remote, m wire.Message) {
 		l.requested(r, m)
 	case wire.Cancel:
 		l.cancelled(r, m)
+	case wire.HashRequest:
+		l.hashesRequested(r, m)
+	case wire.Hashes, wire.HashReject:
+		l.gotHashes(now, r, m)
 	case wire.Extended:
 		l.extended(now, r, m)
 	case wire.Port:

@@ -33,15 +33,18 @@ func (l *loop) applyWants(now time.Time) {
 	wanted := map[int]bool{}
 	for reader, ws := range l.readers {
 		for _, w := range ws {
+			if w.Blocked {
+				blocked[w.Piece] = true
+			}
+			if l.layers.lacks(w.Piece, w.Blocked) {
+				continue // nobody could tell whether it is right
+			}
 			pw := picker.Want{Piece: w.Piece, Deadline: w.Deadline, Blocked: w.Blocked, Reader: reader}
 			if l.holds != nil {
 				wanted[w.Piece] = true
 				pw.NotBefore = l.heldUntil(w, now)
 			}
 			all = append(all, pw)
-			if w.Blocked {
-				blocked[w.Piece] = true
-			}
 		}
 	}
 	for p := range l.holds {

@@ -223,6 +223,10 @@ func (s *Session) Add(spec AddSpec) (*Torrent, error) {
 		spec:    spec,
 		inbox:   make(chan event, inboxSize),
 		done:    make(chan struct{}),
+		told:    make(chan struct{}),
+	}
+	if spec.Info != nil {
+		close(t.told)
 	}
 	t.ctx, t.cancel = context.WithCancel(s.ctx)
 	t.public, t.endPublic = context.WithCancel(t.ctx)

@@ -34,6 +34,9 @@ func (l *loop) status(now time.Time) Status {
 		}
 	case len(l.readers) > 0:
 		s.State = StateActive
+		if l.layers != nil && len(l.layers.order) > 0 {
+			s.Reason = "asking peers for hashes"
+		}
 	}
 	if l.info != nil {
 		s.Name = l.info.Name

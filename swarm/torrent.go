@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type Torrent struct {
 	public    context.Context
 	endPublic context.CancelFunc
 	finder    *finder
+	told      chan struct{} // closed when OnInfo has returned, or if it is not to be called
 }
 
 // untilPrivate returns the context under which DHT, LPD and PEX are used.
@@ -287,8 +289,11 @@ func (t *Torrent) serve(id picker.PeerID, c conn, fast bool, m wire.Message) {
 	t.session.servers.submit(func() {
 		sent := 0
 		data, err := t.spec.Store.ReadPiece(int(m.Index))
-		end := int64(m.Begin) + int64(m.Length)
-		if err == nil && end <= int64(len(data)) {
+		end := int(m.Begin) + int(m.Length)
+		if err == nil && end > len(data) { // see servedSize
+			data = slices.Concat(data, make([]byte, end-len(data)))
+		}
+		if err == nil {
 			sent = int(m.Length)
 			c.SendPiece(m.Index, m.Begin, data[m.Begin:end], nil)
 		} else if fast {
@@ -304,9 +309,14 @@ func (t *Torrent) gotInfo(info *metainfo.Info) {
 		t.endPublic()
 		t.wg.Go(t.finder.turnedPrivate)
 	}
-	if t.spec.OnInfo != nil {
-		t.wg.Go(func() { t.spec.OnInfo(info) })
+	if t.spec.OnInfo == nil {
+		close(t.told)
+		return
 	}
+	t.wg.Go(func() {
+		defer close(t.told)
+		t.spec.OnInfo(info)
+	})
 }
 
 func (t *Torrent) needPeers() { t.finder.needPeers() }

@@ -147,12 +147,22 @@ func (l *loop) requested(r *remote, m wire.Message) {
 		int64(m.Index) >= int64(l.picker.Pieces()),
 		!l.picker.Had(int(m.Index)),
 		m.Length == 0 || m.Length > wire.BlockSize,
-		int64(m.Begin)+int64(m.Length) > l.picker.PieceSize(int(m.Index)):
+		int64(m.Begin)+int64(m.Length) > l.servedSize(int(m.Index)):
 		l.reject(r, m)
 		return
 	}
 	r.requests = append(r.requests, m)
 	l.serveNext(r)
+}
+
+// servedSize is how many bytes of a piece others may ask for. Where a file of a v2
+// torrent ends in the middle of a piece libtorrent 2.0 asks for all of it, and takes
+// zeros for what is not there.
+func (l *loop) servedSize(piece int) int64 {
+	if l.info.V1 {
+		return l.picker.PieceSize(piece)
+	}
+	return l.info.PieceLength
 }
 
 // reject says that a request will not be answered; without the fast extension

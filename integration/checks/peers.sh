@@ -58,6 +58,27 @@ serves_aria2() {
 	soon 40 cmp "$tmp/leech2/shared.bin" "$tmp/data/shared.bin"
 }
 
+# A torrent of version 2, of which only the hash is known: peers send its piece layers on request, and so do we.
+version_2() {
+	local magnet hash
+	hash=$(hash_of v2)
+	magnet="magnet:?xt=urn:btmh:1220$hash&dn=v2"
+	seed_libtorrent seed v2
+	mount_fs v2 --no-dht --no-lpd
+	mkdir "$tmp/mnt/v2/$magnet&x.pe=$libtorrent_ip:6881"
+	equal v2 v2
+	farm "{\"op\":\"remove\",\"id\":\"seed\",\"hash\":\"$hash\"}"
+	farm "{\"op\":\"session\",\"id\":\"v2-leech\",\"listen\":\"$leech_ip:6884\",\"dht\":false}"
+	farm "{\"op\":\"leech\",\"id\":\"v2-leech\",\"magnet\":\"$magnet\",\"save\":\"$tmp/v2-leech\",\"peer\":[\"$self_ip\",$(port_of v2)]}"
+	farm "{\"op\":\"wait\",\"id\":\"v2-leech\",\"hash\":\"$hash\",\"timeout\":30}"
+	diff -r "$tmp/v2-leech/v2" "$tmp/data/v2"
+	# What was learnt is kept.
+	umount_fs v2
+	mount_fs v2 --no-dht --no-lpd
+	equal v2 v2
+	umount_fs v2
+}
+
 # One honest seed among peers that send wrong data, garbage or nothing.
 bad_peers_do_not_harm() {
 	local mode port=7100 peers=()

@@ -71,6 +71,10 @@ type Faults struct {
 	MetadataSize   int  // claimed in place of the true size
 	IgnoreMetadata bool // does not answer metadata requests
 	RejectMetadata bool // rejects them though it claims to have it
+
+	WrongHashes  bool // the last of the hashes that were asked for is wrong
+	IgnoreHashes bool // does not answer hash requests
+	RejectHashes bool
 }
 
 // CorruptAll is a Faults.Corrupt for every block.

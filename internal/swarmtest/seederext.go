@@ -86,9 +86,16 @@ func (c *seederConn) metadata(block int) {
 
 // hashes answers a request for v2 hashes (BEP 52).
 func (c *seederConn) hashes(m wire.Message) {
+	f := &c.s.cfg.Faults
+	if f.IgnoreHashes {
+		return
+	}
 	answer := wire.Message{ID: wire.HashReject, Data: m.Data}
-	if span, _, err := wire.ParseHashSpan(m.Data); err == nil {
+	if span, _, err := wire.ParseHashSpan(m.Data); err == nil && !f.RejectHashes {
 		if h, ok := c.s.torrent.hashes(span); ok {
+			if f.WrongHashes {
+				h[len(h)-1] ^= 1
+			}
 			answer = wire.Message{ID: wire.Hashes, Data: append(span.Append(nil), h...)}
 		}
 	}
