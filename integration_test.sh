@@ -16,7 +16,7 @@ here=$PWD/integration
 python=/usr/bin/python3 # Debian's, which has libtorrent
 
 if [ "${MAGNETFS_INTEGRATION:-}" != inside ]; then
-	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ip tc ss nsenter unshare setpriv jq ps diff setfattr tmux rsync fio; do
+	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ip tc ss nsenter unshare setpriv jq ps diff setfattr tmux mandoc zsh fish rsync fio; do
 		command -v "$tool" >/dev/null || missing="${missing:-} $tool"
 	done
 	"$python" -c 'import libtorrent' || missing="${missing:-} python3-libtorrent"
@@ -78,7 +78,7 @@ checks=(
 	transmission_alone restart_keeps_torrents
 	port_is_kept unresolvable_names foreground_and_signals second_signal_forces busy_mount_is_detached unmounted_by_others
 	killed_mount_is_repaired stopped_process no_fuse_device
-	settings_of_a_mount tells_systemd log_for_everybody mount_by_mount mount_by_fstab
+	manual_pages completion_in_shells settings_of_a_mount tells_systemd log_for_everybody mount_by_mount mount_by_fstab
 )
 if [ -n "$MAGNETFS_ROOT" ]; then # only root can become somebody else
 	checks+=(mount_for_a_user ordinary_user root_unmounts_a_users_mount allow_other_is_checked no_fusermount no_right_to_fuse)

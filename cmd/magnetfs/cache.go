@@ -178,6 +178,8 @@ func newCacheShow() *cobra.Command {
 		Long: `Shows how much of the cache is used, and by which torrents, those that were removed
 from the mount included. DIR can be left out if there is only one mount; if there is
 none, it shows what the last one left on disk.`,
+		Example: `  magnetfs cache show
+  magnetfs cache show --json | jq .disk.used`,
 		Args:              args(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: completeMounts,
 		RunE: func(cmd *cobra.Command, a []string) (err error) {
@@ -259,12 +261,9 @@ func newCacheClear() *cobra.Command {
 folder, or by the info-hash that "cache show" lists. It is fetched again when it is
 read. DIR can be left out if there is only one mount, or none.`,
 		Args: args(cobra.ArbitraryArgs),
-		ValidArgsFunction: func(cmd *cobra.Command, a []string, prefix string) ([]string, cobra.ShellCompDirective) {
-			if len(a) == 0 {
-				return completeMounts(cmd, a, prefix)
-			}
-			return completeTorrents(a[0])
-		},
+		Example: `  magnetfs cache clear
+  magnetfs cache clear ~/t 'Big Buck Bunny'`,
+		ValidArgsFunction: completeNames,
 		RunE: func(_ *cobra.Command, a []string) (err error) {
 			path, tier, err := f.open(a[:min(1, len(a))])
 			if err != nil {

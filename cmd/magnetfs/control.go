@@ -28,7 +28,11 @@ func newAdd() *cobra.Command {
 		Long: `Adds torrents to the mount on DIR: magnet links, info-hashes, torrent files, or "-"
 for links, one a line, or a torrent file from standard input. It does not wait for
 the network.`,
-		Args: args(cobra.MinimumNArgs(2)),
+		Example: `  magnetfs add ~/t 'magnet:?xt=urn:btih:…'
+  magnetfs add ~/t ~/Downloads/*.torrent
+  magnetfs add ~/t - < links.txt`,
+		Args:              args(cobra.MinimumNArgs(2)),
+		ValidArgsFunction: completeAdd,
 		RunE: func(cmd *cobra.Command, a []string) error {
 			path, err := fs.Find(a[0])
 			if err != nil {
@@ -120,12 +124,9 @@ func newRm() *cobra.Command {
 link they were added with or by their info-hash. rmdir DIR/NAME does the same. What
 is on disk of them stays until the room is needed, unless --purge is given.`,
 		Args: args(cobra.MinimumNArgs(2)),
-		ValidArgsFunction: func(cmd *cobra.Command, a []string, prefix string) ([]string, cobra.ShellCompDirective) {
-			if len(a) == 0 {
-				return completeMounts(cmd, a, prefix)
-			}
-			return completeTorrents(a[0])
-		},
+		Example: `  magnetfs rm ~/t 'Big Buck Bunny'
+  magnetfs rm --purge ~/t 0123456789abcdef0123456789abcdef01234567`,
+		ValidArgsFunction: completeNames,
 		RunE: func(cmd *cobra.Command, a []string) error {
 			path, err := fs.Find(a[0])
 			if err != nil {
@@ -186,24 +187,4 @@ func mountOf(a []string) (string, error) {
 		return all[0], nil
 	}
 	return "", withCode(exitUsage, fmt.Errorf("which mount? There are %s", strings.Join(all, ", ")))
-}
-
-func completeMounts(_ *cobra.Command, a []string, _ string) ([]string, cobra.ShellCompDirective) {
-	all, err := fs.Mounted()
-	if len(a) > 0 || err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return all, cobra.ShellCompDirectiveNoFileComp
-}
-
-func completeTorrents(dir string) ([]string, cobra.ShellCompDirective) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -32,31 +32,32 @@ const (
 	exitInterrupted exitCode = 130 // 128 + SIGINT, as shells have it
 )
 
-// exitText describes the codes for --help.
+// exitText names and describes the codes, for --help and the manual.
 var exitText = []struct {
-	code exitCode
-	text string
+	code       exitCode
+	name, text string
 }{
-	{exitFailed, "something else failed"},
-	{exitUsage, "wrong flags or arguments"},
-	{exitUnavailable, "FUSE is missing or not permitted"},
-	{exitTarget, "the folder cannot be mounted on"},
-	{exitLocked, "another magnetfs uses the same state or cache folder"},
-	{exitPort, "the port asked for cannot be opened"},
-	{exitNotMounted, "magnetfs is not mounted there"},
-	{exitBusy, "the mount is in use and could not be detached"},
-	{exitInvalid, "not a magnet link, info-hash or torrent file"},
-	{exitNotFound, "there is no such torrent or file"},
-	{exitTimeout, "the metadata did not come in time"},
-	{exitNoRoom, "what is to be pinned does not fit"},
-	{exitInterrupted, "interrupted"},
+	{exitOK, "ok", "done"},
+	{exitFailed, "failed", "something else failed; of doctor: something has to be mended"},
+	{exitUsage, "usage", "wrong flags, arguments or settings"},
+	{exitUnavailable, "unavailable", "FUSE is missing or not permitted"},
+	{exitTarget, "target", "the folder cannot be mounted on"},
+	{exitLocked, "locked", "another magnetfs uses the same state or cache folder"},
+	{exitPort, "port", "the port asked for cannot be opened"},
+	{exitNotMounted, "not-mounted", "magnetfs is not mounted there"},
+	{exitBusy, "busy", "the mount is in use and could not be detached"},
+	{exitInvalid, "invalid", "not a magnet link, info-hash or torrent file"},
+	{exitNotFound, "not-found", "there is no such torrent or file"},
+	{exitTimeout, "timeout", "the metadata did not come in time"},
+	{exitNoRoom, "no-room", "what is to be pinned does not fit"},
+	{exitInterrupted, "interrupted", "interrupted"},
 }
 
 func exitHelp() string {
 	var b strings.Builder
-	b.WriteString("Exit status, besides 0:\n")
+	b.WriteString("Exit status:\n")
 	for _, e := range exitText {
-		fmt.Fprintf(&b, "  %3d  %s\n", e.code, e.text)
+		fmt.Fprintf(&b, "  %3d  %-12s %s\n", e.code, e.name, e.text)
 	}
 	return b.String()
 }

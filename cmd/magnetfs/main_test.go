@@ -86,7 +86,7 @@ func TestHelpIsPlain(t *testing.T) {
 
 // Each code has one meaning, and --help knows them all.
 func TestExitCodes(t *testing.T) {
-	seen := map[exitCode]bool{exitOK: true}
+	seen := map[exitCode]bool{}
 	for _, e := range exitText {
 		if seen[e.code] {
 			t.Errorf("code %d twice", e.code)

@@ -65,6 +65,9 @@ ends the mount.
 Torrents, the port and the log are kept in $XDG_STATE_HOME/magnetfs
 (~/.local/state/magnetfs), so the next mount has the same torrents. What was
 fetched is kept in $XDG_CACHE_HOME/magnetfs/pieces (~/.cache/magnetfs/pieces) while there is room.`,
+		Example: `  magnetfs mount ~/t
+  magnetfs mount --ram 1GiB --disk 100GiB --port 7001 ~/t
+  magnetfs mount --foreground --log-level debug ~/t`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			if err := o.settle(cmd.Flags(), a[0]); err != nil {

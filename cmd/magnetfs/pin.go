@@ -25,8 +25,11 @@ What is read is always fetched before what is pinned. A torrent can be pinned
 before its metadata is there.
 
 The same is done by: setfattr -n ` + pinAttribute + ` -v 1 PATH`,
-		Args: args(cobra.MinimumNArgs(1)),
-		RunE: func(_ *cobra.Command, a []string) error { return eachPlace(a, "1") },
+		Example: `  magnetfs pin ~/t/'Big Buck Bunny'/film.mkv
+  magnetfs pin ~/t/'A Series'/season-1`,
+		Args:              args(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: completePaths,
+		RunE:              func(_ *cobra.Command, a []string) error { return eachPlace(a, "1") },
 	}
 }
 
@@ -38,8 +41,10 @@ func newUnpin() *cobra.Command {
 everything else that was read.
 
 The same is done by: setfattr -n ` + pinAttribute + ` -v 0 PATH`,
-		Args: args(cobra.MinimumNArgs(1)),
-		RunE: func(_ *cobra.Command, a []string) error { return eachPlace(a, "0") },
+		Example:           `  magnetfs unpin ~/t/'Big Buck Bunny'`,
+		Args:              args(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: completePaths,
+		RunE:              func(_ *cobra.Command, a []string) error { return eachPlace(a, "0") },
 	}
 }
 

@@ -35,12 +35,16 @@ it to one torrent.
 With --watch it goes on until it is interrupted: in a terminal as a view that fills
 the screen (q quits, the last line tells the other keys), else as a text every two
 seconds.`,
+		Example: `  magnetfs status
+  magnetfs status ~/t/'Big Buck Bunny'
+  magnetfs status ~/t 'Big Buck Bunny' --watch
+  magnetfs status --json | jq -r '.[] | "\(.name) \(.down)"'`,
 		Args: args(cobra.MaximumNArgs(2)),
 		ValidArgsFunction: func(cmd *cobra.Command, a []string, prefix string) ([]string, cobra.ShellCompDirective) {
-			if len(a) == 1 {
-				return completeTorrents(a[0])
+			if len(a) > 1 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return completeMounts(cmd, a, prefix)
+			return completeNames(cmd, a, prefix)
 		},
 		RunE: func(cmd *cobra.Command, a []string) error {
 			s, err := findStatus(a)

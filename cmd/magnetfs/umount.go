@@ -30,6 +30,7 @@ func newUmount() *cobra.Command {
 		Short:   "End a mount",
 		Long: `Ends the mount on DIR. Reads that wait for data fail at once. Programs that keep
 files of it open have 5 s; then it is detached from under them.`,
+		Example:           `  magnetfs umount ~/t`,
 		Args:              args(cobra.ExactArgs(1)),
 		ValidArgsFunction: completeMounts,
 		RunE: func(cmd *cobra.Command, a []string) error {

@@ -23,13 +23,14 @@ func newWait() *cobra.Command {
 		Short: "Wait until a torrent's metadata is there",
 		Long: fmt.Sprintf(`Waits until the metadata of a torrent is there, so that its files can be listed,
 and prints the path, with the name that the torrent's folder has by then. PATH is
-the folder, something in it, or what the torrent was added as:
-
-  mpv "$(magnetfs wait ~/t/'magnet:?xt=urn:btih:…')"
+the folder, something in it, or what the torrent was added as.
 
 Exit status %d if the metadata does not come in time, %d if there is no such torrent,
 if it is removed meanwhile, or if it has no such file.`, exitTimeout, exitNotFound),
-		Args: args(cobra.ExactArgs(1)),
+		Example: `  mpv "$(magnetfs wait ~/t/'magnet:?xt=urn:btih:…')"
+  magnetfs wait --timeout 1m ~/t/0123456789abcdef0123456789abcdef01234567`,
+		Args:              args(cobra.ExactArgs(1)),
+		ValidArgsFunction: completePaths,
 		RunE: func(cmd *cobra.Command, a []string) error {
 			if timeout < 0 {
 				return usageError(cmd, errors.New("a timeout cannot be negative"))

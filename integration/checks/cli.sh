@@ -155,3 +155,55 @@ settings_of_a_mount() {
 	exits 2 "$magnetfs" mount --config "$tmp/nothing.toml" "$tmp/x"
 	absent "$tmp/x"
 }
+
+# The pages are written as manual pages should be.
+manual_pages() {
+	local f
+	"$magnetfs" man "$tmp/man" >"$tmp/man.list"
+	grep -q mount.magnetfs.8 "$tmp/man.list"
+	grep -q magnetfs-config.5 "$tmp/man.list"
+	for f in "$tmp"/man/*; do
+		said=$(mandoc -T lint "$f" 2>&1) || fail "$said"
+		same "$said" ""
+	done
+	said=$(mandoc -T utf8 "$tmp/man/magnetfs.1" | col -b)
+	contains "$said" "12 no-room"
+	contains "$(mandoc -T utf8 "$tmp/man/magnetfs-config.5" | col -b)" "MAGNETFS_STALL_TIMEOUT"
+	same "$("$magnetfs" --help | grep -c "magnetfs man")" 0
+}
+
+# What the tab key does, in the shells themselves. The mount has one torrent.
+completion_in_shells() {
+	local m=$tmp/mnt/complete shell
+	mount_fs complete --no-dht --no-lpd --disk 0
+	mkdir "$m/magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567&dn=one-film"
+	# No other mount is to be proposed.
+	cat >"$tmp/shell" <<-'END'
+		for m in $(grep -o "$tmp/[^ ]* fuse.magnetfs" /proc/mounts | cut -d' ' -f1); do [ "$m" = "$m0" ] || umount -l "$m" || exit; done
+		PATH=${magnetfs%/*}:$PATH
+		case $1 in
+		bash) exec bash --rcfile <(echo '. /usr/share/bash-completion/bash_completion'; magnetfs completion bash; echo 'PS1="ready> "') -i ;;
+		zsh) mkdir -p "$tmp/zsh"; { echo 'autoload -Uz compinit; compinit -u -D; PROMPT="ready> "; unsetopt AUTO_MENU LIST_BEEP'; echo 'source <(magnetfs completion zsh)'; } >"$tmp/zsh/.zshrc"
+			ZDOTDIR=$tmp/zsh exec zsh -i ;;
+		fish) XDG_CONFIG_HOME=$tmp/fish exec fish -C 'magnetfs completion fish | source; function fish_prompt; echo "ready> "; end; set fish_greeting; set -g fish_autosuggestion_enabled 0' ;;
+		esac
+	END
+	for shell in bash zsh fish; do
+		view kill-server 2>/dev/null || true
+		view new-session -d -s watch -x 200 -y 30 \
+			"env tmp='$tmp' m0='$m' magnetfs='$magnetfs' unshare --mount --propagation private bash '$tmp/shell' $shell; echo ended; sleep 60"
+		soon 15 shows_now "ready>"
+		view send-keys -t watch "magnetfs umo" Tab
+		shows "magnetfs umount"
+		view send-keys -t watch Tab
+		shows "magnetfs umount $m"
+		view send-keys -t watch C-u "magnetfs rm $m " Tab
+		shows "magnetfs rm $m one-film"
+		view send-keys -t watch C-u "magnetfs pin " Tab
+		shows "magnetfs pin $m/one-film"
+		view send-keys -t watch C-u "magnetfs mount --log-format j" Tab
+		shows "magnetfs mount --log-format json"
+		view kill-server || true
+	done
+	umount_fs complete
+}

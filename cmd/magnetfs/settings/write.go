@@ -39,13 +39,13 @@ func (r *Report) TOML(w io.Writer) error {
 		if s.Where != "" && s.Where != r.File {
 			why = s.Where
 		}
-		fmt.Fprintf(tw, "%s = %s\t# %s\n", s.Key, literal(s.Value), why)
+		fmt.Fprintf(tw, "%s = %s\t# %s\n", s.Key, Literal(s.Value), why)
 	}
 	return tw.Flush()
 }
 
-// literal writes a value as TOML has it.
-func literal(value any) string {
+// Literal writes a value as TOML has it.
+func Literal(value any) string {
 	switch v := value.(type) {
 	case []string:
 		var all []string
@@ -56,7 +56,7 @@ func literal(value any) string {
 	case []any: // read back from JSON
 		var all []string
 		for _, s := range v {
-			all = append(all, literal(s))
+			all = append(all, Literal(s))
 		}
 		return "[" + strings.Join(all, ", ") + "]"
 	case string:
