@@ -70,6 +70,7 @@ type stall struct {
 	why   verdict // waitOn: not stalled
 	at    time.Time
 	peers int // that could deliver, when it began
+	piece int // that was not delivered
 }
 
 // over tells whether a source appeared: a new block, or more peers that can

@@ -120,12 +120,12 @@ func TestStallOver(t *testing.T) {
 		now   swarm.Supply
 		want  bool
 	}{
-		{"still nobody", stall{noPeers, at, 0}, swarm.Supply{Connected: 3}, false},
-		{"a source came", stall{noPeers, at, 0}, swarm.Supply{Peers: 1}, true},
-		{"the same silent sources", stall{noBlocks, at, 2}, swarm.Supply{Peers: 2, LastBlock: at.Add(-time.Minute)}, false},
-		{"one more source", stall{noBlocks, at, 2}, swarm.Supply{Peers: 3}, true},
-		{"fewer sources", stall{noBlocks, at, 2}, swarm.Supply{Peers: 1}, false},
-		{"a block came", stall{noBlocks, at, 2}, swarm.Supply{Peers: 2, LastBlock: at.Add(time.Second)}, true},
+		{"still nobody", stall{why: noPeers, at: at, peers: 0}, swarm.Supply{Connected: 3}, false},
+		{"a source came", stall{why: noPeers, at: at, peers: 0}, swarm.Supply{Peers: 1}, true},
+		{"the same silent sources", stall{why: noBlocks, at: at, peers: 2}, swarm.Supply{Peers: 2, LastBlock: at.Add(-time.Minute)}, false},
+		{"one more source", stall{why: noBlocks, at: at, peers: 2}, swarm.Supply{Peers: 3}, true},
+		{"fewer sources", stall{why: noBlocks, at: at, peers: 2}, swarm.Supply{Peers: 1}, false},
+		{"a block came", stall{why: noBlocks, at: at, peers: 2}, swarm.Supply{Peers: 2, LastBlock: at.Add(time.Second)}, true},
 	} {
 		if got := tt.stall.over(tt.now); got != tt.want {
 			t.Errorf("%s: over %v", tt.name, got)

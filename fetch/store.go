@@ -222,10 +222,10 @@ func (t *Torrent) stalledState(s swarm.Supply) verdict {
 	return t.stall.why
 }
 
-func (t *Torrent) setStalled(now time.Time, why verdict, s swarm.Supply) {
+func (t *Torrent) setStalled(now time.Time, why verdict, s swarm.Supply, piece int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stall.why == waitOn {
-		t.stall = stall{why, now, s.Peers}
+		t.stall = stall{why, now, s.Peers, piece}
 	}
 }

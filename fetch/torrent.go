@@ -129,10 +129,23 @@ func (t *Torrent) Root() *Node {
 	return t.root
 }
 
+// StateStalled is the state of a torrent whose last read timed out, until a source
+// appears. The reason says what was missing.
+const StateStalled State = "stalled"
+
 // Status is a snapshot of the torrent's swarm, under the folder's name.
 func (t *Torrent) Status() Status {
-	s := t.swarm().Status()
+	sw := t.swarm()
+	s := sw.Status()
 	s.Name = t.Name()
+	t.mu.Lock()
+	stalled := t.stall
+	t.mu.Unlock()
+	if stalled.why != waitOn && (s.State == swarm.StateIdle || s.State == swarm.StateActive) {
+		if why := t.stalledState(sw.Supply(stalled.piece)); why != waitOn {
+			s.State, s.Reason = StateStalled, fmt.Sprintf("piece %d: %s", stalled.piece, why)
+		}
+	}
 	return s
 }
 
@@ -214,6 +227,27 @@ func (t *Torrent) cached(n *Node) (bytes int64) {
 		bytes += min(n.Size, begin+s.pieceLen) - max(0, begin)
 	}
 	return bytes
+}
+
+// CachedRanges lists what is here of a file, as ascending half-open ranges of bytes
+// that do not touch.
+func (t *Torrent) CachedRanges(n *Node) (list [][2]int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.info == nil || n.Kind != File || n.File >= len(t.info.Files) || n.Size == 0 {
+		return nil
+	}
+	s := span{t.info.PieceLength, t.info.Files[n.File].Offset, n.Size}
+	last := uint(s.piece(n.Size - 1))
+	for p, ok := t.have.NextSet(uint(s.piece(0))); ok && p <= last; p, ok = t.have.NextSet(p + 1) {
+		begin, end := max(0, s.begin(int(p))), min(n.Size, s.begin(int(p)+1))
+		if k := len(list); k > 0 && list[k-1][1] == begin {
+			list[k-1][1] = end
+		} else {
+			list = append(list, [2]int64{begin, end})
+		}
+	}
+	return list
 }
 
 func (t *Torrent) key(piece int) cache.Key { return cache.Key{Torrent: t.handle, Piece: piece} }

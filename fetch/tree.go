@@ -52,6 +52,16 @@ type Node struct {
 // time.
 func (n *Node) Child(name string) *Node { return n.byName[name] }
 
+// TotalSize is the length of a file or link, or of all that is below a folder, in
+// bytes.
+func (n *Node) TotalSize() (bytes int64) {
+	bytes = n.Size
+	for _, c := range n.Children {
+		bytes += c.TotalSize()
+	}
+	return bytes
+}
+
 // buildTree makes the tree of a torrent. Padding and links that lead nowhere are
 // left out. metainfo has made the paths safe and unique; an entry that contradicts
 // an earlier one all the same is left out rather than trusted.

@@ -93,7 +93,7 @@ func (r *Reader) sleep(ctx context.Context, w *waiter, start time.Time, lacking 
 				return nil
 			default:
 			}
-			r.t.setStalled(now, verdict, supply)
+			r.t.setStalled(now, verdict, supply, lacking[0])
 			return fmt.Errorf("fetch: %s, piece %d: %s: %w", r.t.Name(), lacking[0], verdict, ErrTimeout)
 		}
 	}

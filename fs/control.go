@@ -58,6 +58,7 @@ func (m *mount) controlTop() *controlDir {
 	texts := map[string]func() ([]byte, error){
 		"status":      m.statusText,
 		"status.json": func() ([]byte, error) { return marshal(m.reports()) },
+		"metrics":     m.metricsText,
 		"pins.json":   m.pinRoomText,
 		"pid":         func() ([]byte, error) { return fmt.Appendln(nil, os.Getpid()), nil },
 	}

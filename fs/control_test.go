@@ -22,7 +22,7 @@ func TestControlFolder(t *testing.T) {
 		dir  string
 		want []string
 	}{
-		{".magnetfs", []string{"add", "by-hash", "pid", "pins.json", "status", "status.json", "torrents"}},
+		{".magnetfs", []string{"add", "by-hash", "metrics", "pid", "pins.json", "status", "status.json", "torrents"}},
 		{".magnetfs/torrents", []string{hashOf("film") + ".torrent", hash + ".torrent"}},
 		{".magnetfs/by-hash", []string{hashOf("film"), hash}},
 		{".magnetfs/by-hash/" + hash, []string{"peers", "pieces", "reads", "sources", "status", "status.json"}},
@@ -38,6 +38,11 @@ func TestControlFolder(t *testing.T) {
 	m.contains(".magnetfs/by-hash/"+hash+"/sources", "[DHT]")
 	m.contains(".magnetfs/by-hash/"+hash+"/peers", "Address")
 	m.contains(".magnetfs/pid", decimalOf(m.cmd.Process.Pid))
+
+	m.contains(".magnetfs/metrics", "# TYPE magnetfs_torrents gauge\nmagnetfs_torrents 2\n",
+		`magnetfs_torrent_seeds{infohash="`+hash+`",name="tree"} 1`+"\n",
+		`magnetfs_torrent_state{infohash="`+hash+`",name="tree",state="idle"} 1`+"\n",
+		"magnetfs_cache_budget_bytes 1073741824\n", "magnetfs_cache_used_bytes 1048576\n")
 
 	raw, err := os.ReadFile(m.path(".magnetfs/status.json"))
 	if err != nil {

@@ -164,6 +164,12 @@ func TestReadErrors(t *testing.T) {
 	if took := time.Since(start); took < 900*time.Millisecond || took > 5*time.Second {
 		t.Errorf("the error took %v", took)
 	}
+	buf := make([]byte, 100)
+	n, err := unix.Getxattr(m.path("dead/dead"), "user.magnetfs.state", buf)
+	if err != nil || string(buf[:n]) != "stalled" {
+		t.Errorf("state: %q, %v", buf[:max(0, n)], err)
+	}
+	m.contains(".magnetfs/by-hash/"+hashOf("dead")+"/status", "stalled (piece 0: ")
 	r := m.read("read", m.path("stall/stall"), decimalOf(stalledAt), "100")
 	kept, err := os.Open(m.path("stall/stall"))
 	if err != nil {

@@ -383,6 +383,12 @@ func TestXattrs(t *testing.T) {
 		{"tree", "peers", "0"},
 		{"tree", "have", "0"},
 		{"tree/sub/run.sh", "size", "5000"},
+		{"tree/sub/run.sh", "state", "idle"},
+		{"tree/sub/run.sh", "reason", ""},
+		{"tree/sub/run.sh", "seeds", "1"},
+		{"tree/sub/run.sh", "down", "0"},
+		{"tree/sub/run.sh", "ranges", ""},
+		{"tree/sub/deep", "size", decimalOf(3*pieceLength + 17)},
 		{"tree/sub/run.sh", "infohash", hashOf("tree")},
 		{"tree/sub", "have", "0"},
 	}
@@ -393,6 +399,13 @@ func TestXattrs(t *testing.T) {
 	}
 	if got, err := get("tree", "user.magnetfs.magnet"); err != nil || !strings.Contains(got, hashOf("tree")) {
 		t.Errorf("magnet: %q, %v", got, err)
+	}
+	if _, err := get("tree/sub", "user.magnetfs.ranges"); !errors.Is(err, unix.ENODATA) {
+		t.Errorf("ranges of a folder: %v", err)
+	}
+	m.compare(m.path("tree/sub/run.sh"), torrent("tree").File("sub/run.sh"))
+	if got, err := get("tree/sub/run.sh", "user.magnetfs.ranges"); err != nil || got != "0-4999" {
+		t.Errorf("ranges of what was read: %q, %v", got, err)
 	}
 	for _, attr := range []string{"security.selinux", "system.posix_acl_access", "user.other", "user.magnetfs.nothing"} {
 		if _, err := get("tree/README", attr); !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP) {

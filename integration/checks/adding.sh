@@ -154,6 +154,8 @@ add_and_rm() {
 
 status_of_a_mount() {
 	local m=$tmp/mnt/main
+	contains "$(cat "$m/.magnetfs/metrics")" "magnetfs_torrent_size_bytes{infohash=\"$(hash_of tree)\",name=\"tree\"} "
+	contains "$(getfattr --only-values -n user.magnetfs.ranges "$m/tree/README")" "0-"
 	said=$("$magnetfs" status "$m")
 	contains "$said" "tree"
 	contains "$said" "[DHT]"
