@@ -53,7 +53,8 @@ const retryFor = 2 * time.Second
 // them, and they stay valid for ever. At or beyond the end it returns nothing and
 // no error. It never returns less for any other reason.
 //
-// It waits until all of it is there. It fails with the context's error,
+// It waits until all of it is there, and hands out a film no faster than is good
+// (see pace.go). It fails with the context's error,
 // ErrTimeout, ErrRemoved, ErrClosed, what Library.FailReads was given, or
 // ErrInvalid if off or n is negative.
 func (r *Reader) Read(ctx context.Context, off int64, n int) ([][]byte, error) {
@@ -107,8 +108,11 @@ func (r *Reader) Read(ctx context.Context, off int64, n int) ([][]byte, error) {
 		if err := r.wait(ctx, now, off, to, first, slots); err != nil {
 			return nil, err
 		}
-	} else if changed {
-		r.sync(now)
+	} else {
+		if changed {
+			r.sync(now)
+		}
+		r.pace(ctx, off, to)
 	}
 	return r.cut(slots, first, off, to)
 }

@@ -24,6 +24,7 @@ type run struct {
 	live bool
 	// planned is the head that the last plan was made for.
 	planned int64
+	played  bool // it was a player's after the last read
 }
 
 // near tells whether a read of [from, to) belongs to the run, and how far it is

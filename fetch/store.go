@@ -39,6 +39,10 @@ func (s store) PieceVerified(piece int, data []byte) {
 		w.fill(piece, data)
 	}
 	delete(t.waiters, piece)
+	if t.came != nil {
+		close(t.came)
+		t.came = nil
+	}
 	if !kept {
 		t.have.Clear(uint(piece))
 		t.unkept[piece] = true

@@ -41,6 +41,7 @@ type Torrent struct {
 	waiters  map[int][]*waiter
 	unkept   map[int]bool // verified, without room in the cache, not reported yet
 	line     lineMeter
+	came     chan struct{} // closed when a piece comes; nil if nobody waits for that
 	stall    stall
 	left     bool // removed
 }

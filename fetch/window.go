@@ -100,8 +100,11 @@ func (w *window) read(now time.Time, from, to int64) (changed bool) {
 	if !w.proven && r.read >= playerAfter {
 		w.proven, changed = true, true
 	}
+	plays := w.plays(r)
+	changed = changed || plays != r.played // what comes next is to be fetched while it reads this
+	r.played = plays
 	switch {
-	case !w.plays(r):
+	case !plays:
 		changed = changed || w.file.piece(r.from) != w.file.piece(r.planned)
 	default:
 		// Not for every read(2), nor for every piece of a torrent of tiny ones.
