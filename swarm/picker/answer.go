@@ -34,6 +34,7 @@ func (p *Picker) Received(id PeerID, b Block, now time.Time) Answer {
 	}
 	a.Asked = true
 	pr.drop(r)
+	first := !pr.link.known()
 	if pr.snubbed && pr.link.known() && now.Sub(pr.excusedAt) > excuseEvery {
 		pr.excusedAt = now
 		pr.link.resume(now)
@@ -45,6 +46,9 @@ func (p *Picker) Received(id PeerID, b Block, now time.Time) Answer {
 	pr.snubbed, pr.snubs = false, 0
 	pr.skipUntil = time.Time{}
 	pr.settle(priorRate, now)
+	if first {
+		pr.promise()
+	}
 
 	pp := p.partials[b.Piece]
 	if !r.cancelled {

@@ -23,6 +23,9 @@ const (
 	// the gap between a block's arrival and the next request leaving does not
 	// drain it. Scheduling delays on both hosts, measured.
 	pipeSlack = 15 * time.Millisecond
+	// longWait is how long a peer has to let requests lie, on average, to be taken
+	// for one that looks at them now and then.
+	longWait = 100 * time.Millisecond
 	// maxLate is the most that one late block counts.
 	maxLate = time.Second
 	// maxRate bounds the estimate: one block in less than the clock can tell.
@@ -45,6 +48,9 @@ type link struct {
 	late      time.Duration // by how much blocks come after they were due, mean
 	lead      time.Duration // how long nothing had come before the last block, if it may be the first of a bunch
 	wait      time.Duration // how long the peer lets requests lie before it answers a bunch of them, mean
+	bunch     int           // bytes of the bunch that is coming
+	bunchAt   time.Time     // when it began
+	drained   int           // bytes of the bunch before it, if nothing was left to answer then
 	busyUntil time.Time     // when everything asked is expected to have arrived
 }
 
@@ -88,11 +94,19 @@ func (l *link) observeWait(size int, sent, now time.Time) {
 		l.lead = 0
 	}
 	if !bunched {
+		// If it had answered all that it was asked before, then what it delivers is
+		// what it is asked, and tells nothing of what it could.
+		l.drained = 0
+		if l.wait > max(longWait, 2*l.rtt) && sent.After(l.bunchAt) {
+			l.drained = l.bunch
+		}
+		l.bunch, l.bunchAt = 0, now
 		l.lead = now.Sub(sent)
 		if l.known() {
 			l.lead = min(gap, l.lead)
 		}
 	}
+	l.bunch += size
 }
 
 // observeRTT takes a round trip of a small message.
@@ -163,7 +177,7 @@ func (l *link) depth(prior float64) int {
 		return int(l.rate(prior) * l.rtt.Seconds() / 2)
 	}
 	horizon := l.roundTrip() + l.roundTrip()/4 + pipeSlack + min(2*l.late, 2*l.roundTrip())
-	return int(l.rate(prior) * horizon.Seconds())
+	return max(int(l.rate(prior)*horizon.Seconds()), 3*l.drained)
 }
 
 func seconds(s float64) time.Duration {

@@ -135,12 +135,16 @@ func (p *peer) depth(prior float64) int {
 		return 1
 	case p.link.known():
 		// At a slow peer each block more is a long wait for what is urgent.
-		d = p.link.depth(prior) / BlockSize
-		if p.link.rttStale {
+		bytes := p.link.depth(prior)
+		d = bytes / BlockSize
+		switch {
+		case p.link.rttStale:
 			d = max(1, d)
-			break
+		case bytes < BlockSize+BlockSize/2:
+			d = 2 // one is on its way while the other is asked
+		default:
+			d += 1 + min(d, spareBlocks)
 		}
-		d += 1 + min(max(1, d), spareBlocks)
 	}
 	return min(d, p.maxQueue)
 }
@@ -203,6 +207,18 @@ func (p *peer) forecast(prior float64, now time.Time) {
 		if by := now.Sub(r.due); by > 0 {
 			r.expect = later(expect, now.Add(by))
 		}
+	}
+}
+
+// promise says anew when each open request is due, once the first block has told
+// the rate. Until then it was a guess, and blocks of a peer slower than that would
+// be taken for late: of the first piece from six peers of 1 Mbit/s, one block in
+// five came twice.
+func (p *peer) promise() {
+	at := p.link.last
+	for _, r := range p.queue {
+		at = later(at, r.sent.Add(p.link.roundTrip())).Add(seconds(float64(r.size) / p.link.rate(0)))
+		r.due = later(r.due, at)
 	}
 }
 

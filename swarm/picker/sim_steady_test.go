@@ -36,6 +36,20 @@ func (s *sim) limit(size int64) time.Duration {
 	return high
 }
 
+// TestSimSlowStrangers reads from peers that are slower than peers of which nothing
+// is known are thought to be. None of their blocks is late.
+func TestSimSlowStrangers(t *testing.T) {
+	s := newSim(t, 1<<30, mib)
+	for range 6 {
+		s.join(1*mbit, 40*ms)
+	}
+	took := s.read(50)
+	t.Logf("first read %v, %d bytes came twice", took.Round(ms), s.wasted)
+	if s.wasted > 0 {
+		t.Errorf("%d bytes came twice", s.wasted)
+	}
+}
+
 // TestSimSteady compares reads with what the peers could do at best: the first
 // read, when nothing is known of them; seeks; and a sequential stream.
 func TestSimSteady(t *testing.T) {
@@ -106,6 +120,11 @@ func TestSimSteady(t *testing.T) {
 				s.join(10*mbit, 40*ms)
 			}
 		}, 4, 1.2, 0.95, 0.03},
+		{"6 slow", func(s *sim) {
+			for range 6 {
+				s.join(1*mbit, 40*ms)
+			}
+		}, 1.1, 1.25, 0.97, 0.01},
 		{"a single peer", func(s *sim) { s.join(50*mbit, 40*ms) }, 1.2, 1.1, 0.97, 0},
 		{"a single peer of 1 Gbit/s nearby", func(s *sim) { s.join(1000*mbit, 1*ms) }, 1.2, 1.1, 0.97, 0},
 		{"a single peer of 1 Gbit/s far away", func(s *sim) {
