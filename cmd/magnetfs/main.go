@@ -47,7 +47,7 @@ it is read; nothing else is.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(cmd, err)
 	})
-	root.AddCommand(newMount(), newUmount(), newAdd(), newRm(), newCache(), newStatus(), newWait(), newPin(), newUnpin(), newConfig(), newVersion(), newMan())
+	root.AddCommand(newMount(), newUmount(), newAdd(), newRm(), newCache(), newStatus(), newWait(), newPin(), newUnpin(), newConfig(), newDoctor(), newVersion(), newMan())
 	return root
 }
 

@@ -29,7 +29,7 @@ func newMan() *cobra.Command {
 				Root:     root,
 				Settings: settingFlags(),
 				Version:  versionText(),
-				Date:     buildDate(os.Getenv("SOURCE_DATE_EPOCH")),
+				Date:     buildDate(os.Getenv("SOURCE_DATE_EPOCH"), time.Now()),
 				Ignored:  slices.Sorted(maps.Keys(ignoredOptions)),
 			}
 			for _, e := range exitText {
@@ -45,8 +45,8 @@ func newMan() *cobra.Command {
 }
 
 // buildDate is the moment of SOURCE_DATE_EPOCH, which builds that can be repeated
-// set, else that of the commit, else now.
-func buildDate(epoch string) time.Time {
+// set, else that of the commit, else what is said otherwise.
+func buildDate(epoch string, otherwise time.Time) time.Time {
 	if n, err := strconv.ParseInt(epoch, 10, 64); err == nil {
 		return time.Unix(n, 0)
 	}
@@ -57,5 +57,5 @@ func buildDate(epoch string) time.Time {
 			}
 		}
 	}
-	return time.Now()
+	return otherwise
 }

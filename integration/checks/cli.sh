@@ -207,3 +207,35 @@ completion_in_shells() {
 	done
 	umount_fs complete
 }
+
+doctor_finds_faults() {
+	local m=$tmp/mnt/ill pid
+	mkdir -p "$tmp/mnt/filled/x"
+	quick 4000 "$magnetfs" doctor --offline "$tmp/mnt/well"
+	said=$("$magnetfs" doctor --offline --json "$tmp/mnt/well")
+	same "$(jq -r '[.[] | select(.status == "fail")] | length' <<<"$said")" 0
+	same "$(jq -r '.[] | select(.check == "fuse device") | .status' <<<"$said")" ok
+	exits 1 "$magnetfs" doctor --offline "$tmp/mnt/filled"
+	contains "$said" "fail  folder"
+	contains "$said" "is not empty"
+	contains "$said" "-> choose an empty folder"
+	[[ $said != *$'\e'* ]] || fail "colours for no terminal: $said"
+	exits 1 env MAGNETFS_PORT=x "$magnetfs" doctor --offline
+	contains "$said" "fail  settings"
+	contains "$said" "MAGNETFS_PORT"
+	exits 1 unshare --mount bash -c 'mount --bind /dev/null /dev/fuse && exec "$0" doctor --offline' "$magnetfs"
+	contains "$said" "modprobe fuse"
+	mount_fs ill --no-dht --no-lpd --disk 0
+	pid=$(pid_of ill)
+	kill -KILL "$pid"
+	soon 2 gone "$pid"
+	said=$("$magnetfs" doctor --offline || true)
+	contains "$said" "$m was left behind"
+	contains "$said" "-> magnetfs umount $m"
+	umount_fs ill
+	# In a terminal, with colours, unless they are not wanted.
+	script -qec "'$magnetfs' doctor --offline" "$tmp/typed" </dev/null >/dev/null || true
+	grep -q $'\e\[32mok' "$tmp/typed"
+	NO_COLOR=1 script -qec "'$magnetfs' doctor --offline" "$tmp/typed" </dev/null >/dev/null || true
+	same "$(grep -c $'\e\[' "$tmp/typed" || true)" 0
+}
