@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"magnetfs/swarm/endpoint"
+	"magnetfs/swarm/wire"
 )
 
 const (
@@ -26,8 +27,10 @@ type candidate struct {
 	failures  int    // in a row
 	worked    bool   // we were connected once
 	notBefore time.Time
-	busy      bool // being dialled, or connected
-	way       way  // to dial it in first: what worked last, or what we heard
+	busy      bool          // being dialled, or connected
+	way       way           // to dial it in first: what worked last, or what we heard
+	flags     wire.PexFlags // what peers said of it
+	punchedAt time.Time     // when relays were asked for it last; see holepunch.go
 }
 
 // candidates is the bounded list of addresses of one torrent, owned by its loop.
@@ -37,6 +40,7 @@ type candidates struct {
 	counts map[endpoint.Source]int
 	banned map[netip.Addr]time.Time
 	own    map[netip.AddrPort]bool // addresses that turned out to be ourselves
+	waits  bool                    // somebody waits for data: seeds first
 }
 
 func newCandidates() *candidates {
@@ -101,7 +105,7 @@ func (c *candidates) next(now time.Time) *candidate {
 		if d.busy || now.Before(d.notBefore) {
 			continue
 		}
-		if best == nil || d.before(best) {
+		if best == nil || d.before(best, c.waits) {
 			best = d
 		}
 	}
@@ -166,6 +170,18 @@ func (c *candidates) hintWay(addr netip.AddrPort, w way) {
 	}
 }
 
+// hint notes what a peer says of addr by its flags in PEX (BEP 11).
+func (c *candidates) hint(addr netip.AddrPort, f wire.PexFlags) {
+	d := c.list[addr]
+	if d == nil {
+		return
+	}
+	d.flags |= f
+	if f&wire.PexEncryption != 0 {
+		c.hintWay(addr, wayMSE)
+	}
+}
+
 // revive makes every address due at once: somebody waits.
 func (c *candidates) revive(now time.Time) {
 	for _, d := range c.list {
@@ -223,8 +239,15 @@ func (c *candidates) forget(sources ...endpoint.Source) {
 }
 
 // before orders by promise: fewest failures, own network, a peer that worked
-// before, who told us, then BEP 40.
-func (d *candidate) before(e *candidate) bool {
+// before, seeds if somebody waits, who told us, those that others could dial, then
+// BEP 40.
+func (d *candidate) before(e *candidate, waits bool) bool {
+	has := func(f wire.PexFlags) (mine, differ bool) {
+		mine = d.flags&f != 0
+		return mine, mine != (e.flags&f != 0)
+	}
+	seed, seeds := has(wire.PexSeed)
+	reachable, reachables := has(wire.PexReachable)
 	switch {
 	case d.failures != e.failures:
 		return d.failures < e.failures
@@ -232,8 +255,12 @@ func (d *candidate) before(e *candidate) bool {
 		return d.local
 	case d.worked != e.worked:
 		return d.worked
+	case waits && seeds:
+		return seed
 	case rank(d.source) != rank(e.source):
 		return rank(d.source) < rank(e.source)
+	case reachables:
+		return reachable
 	}
 	return d.priority > e.priority
 }

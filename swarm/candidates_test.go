@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"magnetfs/swarm/endpoint"
+	"magnetfs/swarm/wire"
 )
 
 func TestCandidatesOrder(t *testing.T) {
@@ -27,6 +28,38 @@ func TestCandidatesOrder(t *testing.T) {
 	}
 	if d := c.next(now); d != nil {
 		t.Errorf("%v twice", d.addr)
+	}
+}
+
+// What PEX says of peers decides among those that are alike otherwise: whom others
+// could dial comes first, and seeds do when somebody waits for data.
+func TestCandidatesFlags(t *testing.T) {
+	now := metadataEpoch
+	plain, reachable, seed, both, dht := ap("98.0.0.1:1"), ap("98.0.0.2:1"), ap("98.0.0.3:1"), ap("98.0.0.4:1"), ap("98.0.0.5:1")
+	for _, tt := range []struct {
+		waits bool
+		want  []netip.AddrPort
+	}{
+		{false, []netip.AddrPort{dht, reachable}},
+		{true, []netip.AddrPort{both, seed, dht, reachable, plain}},
+	} {
+		c := newCandidates()
+		c.waits = tt.waits
+		for a, f := range map[netip.AddrPort]wire.PexFlags{
+			plain: 0, reachable: wire.PexReachable, seed: wire.PexSeed, both: wire.PexSeed | wire.PexReachable,
+		} {
+			if tt.waits || f&wire.PexSeed == 0 {
+				c.add(a, endpoint.FromPEX, now)
+				c.hint(a, f)
+			}
+		}
+		c.add(dht, endpoint.FromDHT, now)
+		c.hint(ap("98.0.0.9:1"), wire.PexSeed) // unknown: nothing happens
+		for i, want := range tt.want {
+			if d := c.next(now); d == nil || d.addr != want {
+				t.Errorf("waits %v, %d: got %v, want %v", tt.waits, i, d, want)
+			}
+		}
 	}
 }
 

@@ -340,8 +340,9 @@ func (l *loop) dialMore(now time.Time) {
 		return
 	}
 	halfOpen := 8
-	if l.info == nil || len(l.since) > 0 {
-		halfOpen = 32 // somebody waits
+	l.cands.waits = l.info == nil || len(l.since) > 0
+	if l.cands.waits {
+		halfOpen = 32
 	}
 	for l.dialing < halfOpen && len(l.peers)+l.dialing < l.maxPeers {
 		c := l.cands.next(now)

@@ -56,9 +56,7 @@ func (l *loop) gotPex(now time.Time, r *remote, data []byte) {
 	}
 	l.found(now, evCandidates{addrs: addrs, source: endpoint.FromPEX, informant: r.addr.Addr()})
 	for _, a := range p.Added {
-		if a.Flags&wire.PexEncryption != 0 {
-			l.cands.hintWay(a.Addr, wayMSE)
-		}
+		l.cands.hint(a.Addr, a.Flags)
 	}
 }
 
