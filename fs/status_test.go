@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,10 +31,44 @@ udp://t:1                                 timed out, 3rd try                    
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}
-	b.Reset()
+}
+
+// TestPeersText: every cell of by-hash/HASH/peers.
+func TestPeersText(t *testing.T) {
+	r := report{Connected: []peerRow{
+		{Addr: "10.0.0.1:6881", Client: "x", Source: "DHT", Seed: true, Outgoing: true, Snubbed: true, Pieces: 64, Down: 3 << 20,
+			Downloaded: 1 << 30, Uploaded: 512, RTT: 0.0204},
+		{Addr: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535", Client: "libtorrent/2.0.8.0", Source: "incoming", Choking: true, Interested: true},
+	}}
+	var b strings.Builder
 	r.peersText(&b)
-	if got := b.String(); !strings.Contains(got, "10.0.0.1:6881") || !strings.Contains(got, "20ms  seed snubbed") {
-		t.Errorf("peers:\n%s", got)
+	want := []string{
+		"Address                                          Client                    Source      Dir    Pieces      Down/s  Downloaded    Uploaded       RTT  Flags",
+		"10.0.0.1:6881                                    x                         DHT         out        64     3.0 MiB     1.0 GiB       512 B      20ms  seed snubbed",
+		"[2001:db8:1111:2222:3333:4444:5555:6666]:65535   libtorrent/2.0.8.0        incoming    in          0         0 B         0 B         0 B        0s  choking interested",
+	}
+	if got := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n"); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestSourcesText: what is not known is no number.
+func TestSourcesText(t *testing.T) {
+	none, next := 0, 59.6
+	r := report{Sources: []sourceRow{
+		{Name: "[DHT]", Status: "disabled"},
+		{Name: "[Peer Exchange]", Status: "working (nobody found)", Seeds: &none, Peers: &none},
+		{Name: "udp://tracker.example.org:6969/announce/of/some/length", Status: "working", Next: &next, Seeds: &none},
+	}}
+	var b strings.Builder
+	r.sourcesText(&b)
+	want := `Name                                      Status                        Update In   Seeds   Peers
+[DHT]                                     disabled                              -       -       -
+[Peer Exchange]                           working (nobody found)                -       0       0
+udp://tracker.example.org:6969/announce/of/some/length  working                          1m 00s       0       -
+`
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}
 }
 

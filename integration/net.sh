@@ -9,7 +9,7 @@
 
 self_ip=198.18.1.1
 libtorrent_ip=198.18.2.1 transmission_ip=198.18.3.1 aria2_ip=198.18.4.1 lpd_ip=198.18.5.1 leech_ip=198.18.6.1
-tracker_ip=198.18.8.1 pex_net=198.18.9 # .1 to .5
+tracker_ip=198.18.8.1 pex_net=198.18.9 # .1 to .6
 fake_net=198.18.7 # .1 to .9: misbehaving peers
 dht_count=10
 # Routers that clients have built in, one node each; magnetfs must find the DHT through these names alone.
@@ -40,7 +40,7 @@ net_up() {
 	in_peers ip link set lo up
 	in_peers ip link set mfs1 up
 	for i in "$libtorrent_ip" "$transmission_ip" "$aria2_ip" "$lpd_ip" "$leech_ip" "$tracker_ip" "$fake_net".{1..9} \
-		"$pex_net".{1..5}; do
+		"$pex_net".{1..6}; do
 		in_peers ip addr add "$i/15" dev mfs1
 	done
 	for ((i = 0; i < dht_count; i++)); do in_peers ip addr add "$(dht_ip "$i")/15" dev mfs1; done

@@ -16,6 +16,17 @@ source_of() { jq -r ".connected[] | select(.addr == \"$3\") | .source" "$tmp/mnt
 
 told_by() { [ "$(source_of "$2" "$3" "$4")" = "$1" ]; }
 
+# texts MOUNT HASH: by-hash/HASH/sources and peers say what status.json says, where that does not change by itself.
+texts() {
+	local dir=$tmp/mnt/$1/.magnetfs/by-hash/$2
+	same "$(head -1 "$dir/sources" | tr -s ' ')" "Name Status Update In Seeds Peers"
+	same "$(sed -E '1d; s/ {2,}/|/g' "$dir/sources" | cut -d'|' -f1,4,5)" \
+		"$(jq -r '.sources[] | [.name, .seeds // "-", .peers // "-"] | join("|")' "$dir/status.json")"
+	same "$(head -1 "$dir/peers" | tr -s ' ')" "Address Client Source Dir Pieces Down/s Downloaded Uploaded RTT Flags"
+	same "$(sed -E '1d; s/ {2,}/|/g' "$dir/peers" | cut -d'|' -f1-5 | sort)" \
+		"$(jq -r '.connected[] | [.addr, .client, .source, (if .outgoing then "out" else "in" end), .pieces] | join("|")' "$dir/status.json" | sort)"
+}
+
 port_of() { log_of "$1" | grep -o ' port=[0-9]*' | tail -1 | cut -d= -f2; }
 
 # no_longer_seeds SESSION NAME
@@ -40,12 +51,14 @@ found_by_dht() {
 	farm "{\"op\":\"leech\",\"id\":\"finder\",\"magnet\":\"magnet:?xt=urn:btih:$(hash_of found-two.bin)\",\"save\":\"$tmp/found-two\"}"
 	farm "{\"op\":\"wait\",\"id\":\"finder\",\"hash\":\"$(hash_of found-two.bin)\",\"timeout\":40}"
 	cmp "$tmp/found-two/found-two.bin" "$tmp/data/found-two.bin"
+	texts found "$(hash_of found-two.bin)"
 	says found "$(hash_of found-two.bin)" DHT '.status | test("^working .[0-9]+ nodes")' '.next > 0' '.peers >= 1'
 }
 
-# What transmission began above. It asks the DHT about twice a minute at first, and waits longer if a round found nobody.
+# What transmission 3.00 began above. Its own timers: it asks the DHT for a new torrent after a random time of up to 20 s,
+# connects within a second, begins anew when it has the metadata, and decides every 10 s whether it is interested.
 found_by_transmission() {
-	soon 120 cmp "$tmp/found-one/found-one.bin" "$tmp/data/found-one.bin"
+	soon 60 cmp "$tmp/found-one/found-one.bin" "$tmp/data/found-one.bin"
 	umount_fs found
 }
 
@@ -59,8 +72,10 @@ pex_both_ways() {
 	seed_libtorrent lone pex.bin
 	farm "{\"op\":\"connect\",\"id\":\"lone\",\"hash\":\"$hash\",\"peer\":[\"$pex_net.1\",6881]}"
 	mount_fs pex --no-dht --no-lpd
+	pex_to_transmission "$quiet"
 	add pex pex.bin "$pex_net.1:6881"
 	equal pex pex.bin 90
+	texts pex "$hash"
 	told_by PEX pex "$hash" "$pex_net.2:6881" || fail "$(source_of pex "$hash" "$pex_net.2:6881")"
 	says pex "$hash" "Peer Exchange" '.status | test("^working .[0-9]+ senders")' '.seeds + .peers >= 1'
 	says pex "$hash" "[DHT]" '.status == "disabled"' '.next == null'
@@ -75,7 +90,23 @@ pex_both_ways() {
 	farm "{\"op\":\"session\",\"id\":\"listener\",\"listen\":\"$pex_net.4:6881\",$quiet,\"download_rate_limit\":50000}}"
 	farm "{\"op\":\"leech\",\"id\":\"listener\",\"magnet\":\"magnet:?xt=urn:btih:$hash\",\"save\":\"$tmp/listener\",\"peer\":[\"$self_ip\",$(port_of pex)]}"
 	soon 70 heard_of listener "$hash" PEX "$pex_net.1:6881"
+	# and transmission did, meanwhile.
+	soon 40 cmp "$tmp/pex-two/pex-two.bin" "$tmp/data/pex-two.bin"
+	contains "$(awk '{print $2}' "$tmp/pex-two/seen")" X
 	umount_fs pex
+}
+
+# pex_to_transmission SETTINGS: transmission gets a torrent of which it knows only us, who have nothing of it but the metadata.
+# The flag X of a peer means that peer exchange told of it.
+pex_to_transmission() {
+	local hash
+	hash=$(hash_of pex-two.bin)
+	farm "{\"op\":\"session\",\"id\":\"behind\",\"listen\":\"$pex_net.6:6881\",$1,\"upload_rate_limit\":300000}}"
+	seed_libtorrent behind pex-two.bin
+	mkdir "$tmp/pex-two"
+	in_peers transmission-remote --download-dir "$tmp/pex-two" --add "magnet:?xt=urn:btih:$hash"
+	add pex pex-two.bin "$pex_net.6:6881" "$transmission_ip:6881"
+	until in_peers transmission-remote --torrent "$hash" --info-peers | grep "^$pex_net.6 " >"$tmp/pex-two/seen"; do sleep 0.2; done &
 }
 
 # heard_of SESSION HASH SOURCE ADDR
