@@ -25,7 +25,7 @@ type Reader struct {
 	visit   int
 	failed  failure
 	owner   string
-	whole   bool
+	past    Mode  // see SetMode
 	window  []int // pieces wanted, ascending; replaced, never changed
 	turn    bool  // somebody is in sync's loop
 	again   bool  // and shall go round once more

@@ -11,11 +11,13 @@ type Mode string
 
 // The modes of a reader.
 const (
-	ModeOpened Mode = "opened"         // nothing was read yet
-	ModeProbe  Mode = "probe"          // gets exactly what it reads
-	ModePlayer Mode = "player"         // has a window ahead of it
-	ModeIdle   Mode = "idle"           // read nothing for a minute: its window is given up
-	ModeWhole  Mode = "passed through" // read from the disk without us: see Reader.SetWhole
+	ModeOpened Mode = "opened" // nothing was read yet
+	ModeProbe  Mode = "probe"  // gets exactly what it reads
+	ModePlayer Mode = "player" // has a window ahead of it
+	ModeIdle   Mode = "idle"   // read nothing for a minute: its window is given up
+	ModeWhole  Mode = "whole"  // read from the file on the disk, past the reader
+	// ModePassed: the same, by the kernel without us.
+	ModePassed Mode = "passed through"
 )
 
 // ReaderStatus describes one open handle.
@@ -57,11 +59,12 @@ func (r *Reader) SetOwner(name string) {
 	r.owner = name
 }
 
-// SetWhole says that the handle's file is read from the disk, past the reader.
-func (r *Reader) SetWhole() {
+// SetMode says that the handle's file is read past the reader, by ModeWhole or
+// ModePassed. What is read by the reader all the same counts as always.
+func (r *Reader) SetMode(m Mode) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.whole = true
+	r.past = m
 }
 
 // Readers lists the open handles, those with waiting reads first. waiting is from
@@ -137,8 +140,8 @@ func (r *Reader) status() ReaderStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := ReaderStatus{ID: r.id, Owner: r.owner, Path: r.node.Path, Size: r.node.Size, Mode: ModeOpened}
-	if r.whole {
-		s.Mode = ModeWhole
+	if r.past != "" {
+		s.Mode = r.past
 	}
 	if len(r.win.runs) == 0 {
 		return s

@@ -8,10 +8,22 @@ import (
 
 // Whole is a file that is on the disk as a whole, verified, and stays there until
 // Close: it can be read without us.
-type Whole struct{ b *disk.Backing }
+type Whole struct {
+	t *Torrent
+	b *disk.Backing
+}
 
 // Fd is the descriptor of the file on the disk, valid until Close.
 func (w *Whole) Fd() int { return w.b.Fd() }
+
+// ReadAt reads from the file. It fails as a Reader does when the torrent is gone; any
+// other error is the disk's, and a Reader may still get the data from elsewhere.
+func (w *Whole) ReadAt(p []byte, off int64) (int, error) {
+	if err := w.t.gone(); err != nil {
+		return 0, err
+	}
+	return w.b.ReadAt(p, off)
+}
 
 // Close lets the file's pieces be evicted again. It may be called more than once.
 func (w *Whole) Close() error { return w.b.Close() }
@@ -40,5 +52,5 @@ func (t *Torrent) OpenWhole(n *Node) (*Whole, error) {
 	for p := first; p <= last; p++ {
 		shelf.visit(p)
 	}
-	return &Whole{b}, nil
+	return &Whole{t, b}, nil
 }

@@ -109,8 +109,13 @@ func (m *mount) notify(c fetch.Change) {
 			f.renamed(c.Old)
 		}
 	case fetch.Labelled:
-		// The kernel has moved its entry itself, if mv named the folder by its
-		// own name; if not, its entry of that leads to the same folder.
+		// The kernel has moved its entry itself if mv named the folder by its own
+		// name. If not, its entry of that would be in the way of others.
+		if child := m.root.GetChild(c.Old); child != nil {
+			if d, ok := child.Operations().(*dirNode); ok && d.f.t == c.Torrent && d.view == d.f.gen {
+				_ = m.root.NotifyEntry(c.Old)
+			}
+		}
 	case fetch.Ready:
 		for name, child := range m.root.Children() {
 			if d, ok := child.Operations().(*dirNode); ok && d.f.t == c.Torrent {

@@ -50,13 +50,14 @@ func (n *fileNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, u
 		return nil, 0, n.m.errno("open "+n.n.Path, err)
 	}
 	r.SetOwner(n.m.procs.program(callerOf(ctx)))
-	h := &handle{m: n.m, r: r, name: n.n.Path, size: n.n.Size, modes: &n.modes}
-	id, through := n.modes.open(n.m, n.f.t, n.n)
-	if through {
-		h.through = true
-		r.SetWhole()
-		n.m.through.opened.Store(ctx.Done(), id)
+	h := &handle{m: n.m, r: r, name: n.n.Path, size: n.n.Size, modes: &n.modes, access: n.modes.open(n.m, n.f.t, n.n)}
+	switch {
+	case h.access.through:
+		r.SetMode(fetch.ModePassed)
+		n.m.through.opened.Store(ctx.Done(), h.access.id)
 		return h, fuse.FOPEN_PASSTHROUGH | fuse.FOPEN_NOFLUSH, 0
+	case h.access.whole != nil:
+		r.SetMode(fetch.ModeWhole)
 	}
 	mode := uint32(fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH)
 	if n.m.direct && !n.f.t.Complete(n.n) {
@@ -72,8 +73,8 @@ type handle struct {
 	name string
 	size int64
 
-	modes   *openModes // of the file
-	through bool       // passed through: the kernel sends no reads
+	modes  *openModes // of the file
+	access access
 
 	mu      sync.Mutex
 	broken  broken  // guarded by mu
@@ -121,6 +122,14 @@ var (
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	if off >= h.size {
 		return fuse.ReadResultData(nil), 0
+	}
+	if whole := h.access.whole; whole != nil {
+		dest = dest[:min(int64(len(dest)), h.size-off)]
+		n, err := whole.ReadAt(dest, off)
+		if n == len(dest) {
+			return fuse.ReadResultData(dest), 0
+		}
+		h.m.log.Debug("read by pieces", "file", h.name, "offset", off, "err", err)
 	}
 	req := h.m.begin(ctx)
 	defer req.end()
@@ -190,7 +199,7 @@ func (h *handle) Fsync(context.Context, uint32) syscall.Errno { return 0 }
 
 // Release implements fusefs.FileReleaser.
 func (h *handle) Release(context.Context) syscall.Errno {
-	h.modes.release(h.m, h.through)
+	h.modes.release(h.m, h.access)
 	h.r.Close()
 	return 0
 }

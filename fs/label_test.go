@@ -68,6 +68,10 @@ func TestLabel(t *testing.T) {
 		t.Error(err)
 	}
 	check("By hash")
+	eventually(t, "the name is free", func() bool { return mv(m.path("film"), m.path("Neuer Name ☃")) == nil })
+	if err := mv(m.path("Neuer Name ☃"), m.path("film")); err != nil {
+		t.Error(err)
+	}
 	if err := mv(m.path("By hash"), m.path("tree")); err != nil { // an alias is not in the way
 		t.Error(err)
 	}

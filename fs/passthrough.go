@@ -18,7 +18,8 @@ import (
 // The kernel wants all handles of an inode to agree: open(2) fails with EIO if one
 // is passed through while another is not, or if one that is not was mapped. So a
 // file is passed through as long as it was so when its first handle was opened,
-// and its pieces stay on the disk meanwhile.
+// and its pieces stay on the disk meanwhile. Where it may not be, reads are answered
+// from the file on the disk, without a detour by pieces.
 //
 // go-fuse can do this too (FilePassthroughFder), but releases of handles that are
 // not passed through count there as well: when one meets an open of the same file,
@@ -42,63 +43,67 @@ type openModes struct {
 	mu      sync.Mutex
 	plain   int          // guarded by mu; handles that are not passed through
 	through int          // guarded by mu; those that are
-	whole   *fetch.Whole // guarded by mu; set while through is not 0
-	id      int32        // guarded by mu; of whole, the kernel's
+	whole   *fetch.Whole // guarded by mu; nil if the file was never whole while it was open
+	id      int32        // guarded by mu; of whole, the kernel's, while through is not 0
 }
 
-// open counts a new handle. It returns true, and the backing id, if it is to be
-// passed through.
-func (o *openModes) open(m *mount, t *fetch.Torrent, n *fetch.Node) (id int32, through bool) {
+// access is how a handle reads, if not by its fetch.Reader.
+type access struct {
+	through bool         // the kernel reads; no request reaches us
+	id      int32        // then: of the file that it reads
+	whole   *fetch.Whole // if not nil, the file on the disk
+}
+
+// open counts a new handle.
+func (o *openModes) open(m *mount, t *fetch.Torrent, n *fetch.Node) access {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.through == 0 && (o.plain > 0 || !o.start(m, t, n)) {
+	if o.whole == nil && t.Complete(n) {
+		whole, err := t.OpenWhole(n)
+		if err != nil && !errors.Is(err, fetch.ErrNotReady) {
+			m.log.Warn("a whole file is read by pieces", "file", n.Path, "err", err)
+		}
+		o.whole = whole
+	}
+	if o.through == 0 && (o.plain > 0 || !o.register(m)) {
 		o.plain++
-		return 0, false
+		return access{whole: o.whole}
 	}
 	o.through++
-	return o.id, true
+	return access{through: true, id: o.id, whole: o.whole}
 }
 
-// start opens the file on the disk and shows it to the kernel; mu is held.
-func (o *openModes) start(m *mount, t *fetch.Torrent, n *fetch.Node) bool {
-	if m.through.kernel == nil || m.through.off.Load() || !t.Complete(n) {
+// register shows the file on the disk to the kernel; mu is held.
+func (o *openModes) register(m *mount) bool {
+	if o.whole == nil || m.through.kernel == nil || m.through.off.Load() {
 		return false
 	}
-	whole, err := t.OpenWhole(n)
-	if err != nil {
-		if !errors.Is(err, fetch.ErrNotReady) {
-			m.log.Warn("not passed through", "file", n.Path, "err", err)
-		}
-		return false
-	}
-	id, errno := m.through.kernel.RegisterBackingFd(&fuse.BackingMap{Fd: int32(whole.Fd())})
+	id, errno := m.through.kernel.RegisterBackingFd(&fuse.BackingMap{Fd: int32(o.whole.Fd())})
 	if errno != 0 {
-		_ = whole.Close()
 		if !m.through.off.Swap(true) {
 			m.log.Info("the kernel passes no reads through; whole files are read by its page cache", "err", errno)
 		}
 		return false
 	}
-	o.whole, o.id = whole, id
+	o.id = id
 	return true
 }
 
 // release takes back what open counted.
-func (o *openModes) release(m *mount, through bool) {
+func (o *openModes) release(m *mount, a access) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !through {
+	if !a.through {
 		o.plain--
-		return
+	} else if o.through--; o.through == 0 {
+		if errno := m.through.kernel.UnregisterBackingFd(o.id); errno != 0 {
+			m.log.Warn("a backing file could not be taken back", "err", errno)
+		}
 	}
-	if o.through--; o.through > 0 {
-		return
+	if o.plain == 0 && o.through == 0 && o.whole != nil {
+		if err := o.whole.Close(); err != nil {
+			m.log.Warn("closing a backing file", "err", err)
+		}
+		o.whole = nil
 	}
-	if errno := m.through.kernel.UnregisterBackingFd(o.id); errno != 0 {
-		m.log.Warn("a backing file could not be taken back", "err", errno)
-	}
-	if err := o.whole.Close(); err != nil {
-		m.log.Warn("closing a backing file", "err", err)
-	}
-	o.whole, o.id = nil, 0
 }

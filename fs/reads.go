@@ -17,7 +17,7 @@ type readerRow struct {
 	Owner      string    `json:"owner"` // who opened it: "mpv (4711)"
 	Path       string    `json:"path"`
 	Size       int64     `json:"size"`
-	Mode       string    `json:"mode"`   // opened, probe, player, idle, passed through
+	Mode       string    `json:"mode"`   // opened, probe, player, idle, whole, passed through
 	Offset     int64     `json:"offset"` // byte behind what was read
 	Rate       int64     `json:"rate"`   // bytes per second consumed; 0: as fast as it comes
 	Ahead      int64     `json:"ahead"`  // bytes that are here from offset on
