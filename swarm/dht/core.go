@@ -202,8 +202,9 @@ func (c *core) receive(m *krpc.Message, from netip.AddrPort, now time.Time) {
 	node := krpc.NodeInfo{ID: m.ID, Addr: from}
 	entry := c.table.Get(from)
 	news := known && (entry == nil || entry.Fails > 0)
-	if known || entry != nil {
-		c.table.Replied(node, took, c.boot.isRouter(from), now)
+	router := c.boot.isRouter(from)
+	if entry != nil || known && !(router && c.table.Len() > routersUntil) {
+		c.table.Replied(node, took, router, now)
 	}
 	if m.IP.IsValid() && c.family.is(m.IP.Addr()) {
 		c.claim = m.IP.Addr()
@@ -241,9 +242,10 @@ func (c *core) named(nodes []krpc.NodeInfo, now time.Time) {
 		if len(c.verify) >= pingBurst || !c.fills.has(1, now) {
 			return
 		}
-		if c.table.Wants(n) {
+		if c.table.Wants(n) && !c.boot.isRouter(n.Addr) {
 			c.fills.take(1, now)
 			c.toVerify(n, now)
+			c.upkeep.misses = 0
 		}
 	}
 }

@@ -31,6 +31,12 @@ const (
 	scanPause = 5 * time.Second // between looks for nodes to check, if not many are
 	idlePause = time.Minute     // between looks at a table that needs nothing
 
+	// While a large bucket has room, a node of it is asked for others each
+	// fillPause; after maxFillMisses such queries that led to nobody new only
+	// when buckets are refreshed (guesses).
+	fillPause     = time.Second
+	maxFillMisses = 16
+
 	// Without an answer to any check for outageAfter our own network is taken
 	// to be down; one node is checked every outagePause then.
 	outageAfter = 30 * time.Second
@@ -60,7 +66,9 @@ type upkeep struct {
 	checkAt  time.Time // next look for nodes to check
 	checked  time.Time // last time that nodes were checked
 	expireAt time.Time
-	good     int // good nodes at the last look
+	fillAt   time.Time // next query to fill a large bucket
+	misses   int       // such queries in a row that led to nobody new
+	good     int       // good nodes at the last look
 }
 
 // start begins the work of a new node: it looks for itself among the nodes of
@@ -173,6 +181,7 @@ func (c *core) maintain(now time.Time) {
 		c.attempt(now)
 	}
 	c.refreshBuckets(now)
+	c.fill(now)
 	if c.table.Len() > routersUntil {
 		c.table.DropRouters()
 	}
@@ -183,7 +192,7 @@ func (c *core) maintain(now time.Time) {
 	}
 	c.readOnly.update(c.good(now), now)
 
-	next := earliest(c.upkeep.checkAt, now.Add(idlePause))
+	next := earliest(earliest(c.upkeep.checkAt, c.upkeep.fillAt), now.Add(idlePause))
 	if !c.boot.askRouters {
 		next = earliest(next, c.boot.routersAt)
 	}
@@ -211,6 +220,27 @@ func (c *core) sendPings(now time.Time) {
 		}
 		c.send(n, &m, query{}, now)
 	}
+}
+
+// fill asks for nodes of a large bucket that has room. Without it tables fill as
+// fast as strangers happen to ask, and lookups take a step more until then.
+func (c *core) fill(now time.Time) {
+	if c.upkeep.fillAt.After(now) {
+		return
+	}
+	c.upkeep.fillAt = now.Add(fillPause)
+	if c.boot.running() || len(c.verify) > 0 || c.table.Len() == 0 || !c.fills.has(1, now) || len(c.pending) >= maxPending {
+		return // others are asked already, or nobody can be
+	}
+	n := c.table.Roomy(c.rng)
+	if n == nil || c.upkeep.misses >= maxFillMisses {
+		c.upkeep.misses = 0
+		c.upkeep.fillAt = now.Add(staleAfter)
+		return
+	}
+	c.upkeep.misses++
+	m := krpc.Message{Method: krpc.FindNode, Target: c.table.RefreshTarget(n.ID, c.rng), HasTarget: true}
+	c.send(n.NodeInfo, &m, query{}, now)
 }
 
 // sendChecks checks questionable and suspect nodes: each is asked for a random

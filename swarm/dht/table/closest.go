@@ -129,6 +129,22 @@ func (t *Table) Room(id krpc.ID) int {
 	return capacity(i) - len(b.nodes)
 }
 
+// Roomy returns a random node of a random one of the large buckets that have room;
+// nil if there is none.
+func (t *Table) Roomy(rng *rand.Rand) (node *Node) {
+	seen := 0
+	for i := 0; capacity(i) > K; i++ {
+		nodes := t.buckets[i].nodes
+		if len(nodes) == 0 || len(nodes) >= capacity(i) {
+			continue
+		}
+		if seen++; rng.IntN(seen) == 0 {
+			node = nodes[rng.IntN(len(nodes))]
+		}
+	}
+	return node
+}
+
 // Stale returns a bucket with fewer than K nodes in which a lookup of a random
 // ID may find more: it was never refreshed so, or not since before and nobody in
 // it answered since then either. ok is false if there is none. Buckets deeper

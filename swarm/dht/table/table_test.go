@@ -591,3 +591,32 @@ func BenchmarkClosest(b *testing.B) {
 		f.Closest(krpc.RandomID(f.rng), K, nil)
 	}
 }
+
+// TestRoomy: nodes come from large buckets that have room, and from each of them.
+func TestRoomy(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	tab := New(krpc.ID{}, func(netip.Addr) bool { return true })
+	if n := tab.Roomy(rng); n != nil {
+		t.Fatalf("%+v of an empty table", n)
+	}
+	enter := func(depth, count int) {
+		for i := range count {
+			a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(depth), byte(i), 1}), 1)
+			tab.Replied(krpc.NodeInfo{ID: krpc.RandomSharing(krpc.ID{}, depth, rng), Addr: a}, 0, false, time.Time{})
+		}
+	}
+	enter(1, capacity(1)) // full
+	enter(6, 3)           // small
+	if n := tab.Roomy(rng); n != nil {
+		t.Fatalf("%+v of no roomy bucket", n)
+	}
+	enter(0, 5)
+	enter(3, capacity(3)-1)
+	seen := map[int]int{}
+	for range 100 {
+		seen[krpc.ID{}.CommonBits(tab.Roomy(rng).ID)]++
+	}
+	if len(seen) != 2 || seen[0] < 30 || seen[3] < 30 {
+		t.Errorf("asked by bucket: %v", seen)
+	}
+}
