@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -84,8 +85,31 @@ func (l *loop) admit(now time.Time, m evConnected) error {
 		return errDuplicate
 	}
 	// A few places are kept for those that dial us.
-	if len(l.peers) >= l.maxPeers+l.maxPeers/5 {
-		return errFull
+	if len(l.peers) < l.maxPeers+l.maxPeers/5 {
+		return nil
+	}
+	if r := l.lesser(m.addr); r != nil {
+		r.leaving = true
+		r.conn.Close(errFull)
+		return nil
+	}
+	return errFull
+}
+
+// lesser returns the connected peer that gives way to one at addr: of those that are
+// not proven the one with the lowest priority (BEP 40), if that is lower, or if addr
+// is of our own network.
+func (l *loop) lesser(addr netip.AddrPort) (least *remote) {
+	for id, r := range l.peers {
+		if r.leaving || l.picker != nil && l.picker.Proven(id) || isLocal(r.addr.Addr()) {
+			continue
+		}
+		if least == nil || l.cands.priority(r.addr) < l.cands.priority(least.addr) {
+			least = r
+		}
+	}
+	if least != nil && (isLocal(addr.Addr()) || l.cands.priority(addr) > l.cands.priority(least.addr)) {
+		return least
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"crypto/sha1"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -471,5 +472,68 @@ func TestRateSinks(t *testing.T) {
 	}
 	if r := s.l.status(s.now).DownRate; r != 0 {
 		t.Errorf("%d B/s %v after the last peer left", r, s.now.Sub(left))
+	}
+}
+
+// TestLoopPlaces: we dial up to the limit, and a fifth more may dial us. Then whoever
+// comes takes the place of a lesser one, or has to go.
+func TestLoopPlaces(t *testing.T) {
+	s := newStage(t, 3, false)
+	come := func(a netip.AddrPort, id byte) *fakeConn {
+		c := &fakeConn{}
+		s.do1(event{msg: evConnected{
+			start:   func(picker.PeerID) conn { return c },
+			abandon: func() { c.closed = errFull },
+			hs:      wire.Handshake{Reserved: wire.NewReserved(false), InfoHash: s.l.hash, PeerID: [20]byte{id}},
+			addr:    a,
+		}})
+		return c
+	}
+	var conns []*fakeConn
+	for i := range 12 {
+		if len(s.do.dialled) > 0 {
+			t.Fatal("dialled whom?")
+		}
+		conns = append(conns, come(ap(fmt.Sprintf("98.%d.0.1:5", i)), byte(i+1)))
+		if conns[i].closed != nil {
+			t.Fatalf("number %d: %v", i, conns[i].closed)
+		}
+	}
+	for i := range 5 {
+		s.do1(event{msg: evCandidates{addrs: []netip.AddrPort{ap(fmt.Sprintf("97.%d.0.1:5", i))}, source: endpoint.FromDHT, informant: ap("97.9.0.1:1").Addr()}})
+	}
+	if len(s.do.dialled) > 0 {
+		t.Errorf("dialled %v with all places taken", s.do.dialled)
+	}
+	closed := func() (n int) {
+		for _, c := range conns {
+			if c.closed != nil {
+				n++
+			}
+		}
+		return n
+	}
+	// Nobody's priority is known: whoever was first stays.
+	if c := come(ap("98.20.0.1:5"), 50); c.closed == nil || closed() != 0 {
+		t.Errorf("one too many: %v, %d others closed", c.closed, closed())
+	}
+	// A neighbour is welcome.
+	if c := come(ap("192.168.1.7:5"), 51); c.closed != nil || closed() != 1 {
+		t.Errorf("a neighbour: %v, %d others closed", c.closed, closed())
+	}
+	// With our address known the priorities decide, against those that are here.
+	s.do.selves[0] = ap("123.213.32.10:6881")
+	s.l.cands.weAre(s.do.selves)
+	least := s.l.lesser(ap("192.168.1.8:5"))
+	for i := range 40 {
+		a := ap(fmt.Sprintf("96.%d.0.1:5", i))
+		before := closed()
+		c := come(a, byte(60+i))
+		if better := s.l.cands.priority(a) > s.l.cands.priority(least.addr); better == (c.closed != nil) || better != (closed() > before) {
+			t.Errorf("%v: better %v, %v, %d others closed", a, better, c.closed, closed()-before)
+		}
+		if c.closed == nil {
+			break
+		}
 	}
 }

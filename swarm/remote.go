@@ -53,6 +53,7 @@ type remote struct {
 	// roundTrip was measured while connecting; 0 if it was not.
 	roundTrip time.Duration
 	dirty     bool // has messages to flush
+	leaving   bool // gave its place to another
 
 	hs  wire.Handshake
 	ext wire.ExtHandshake
