@@ -10,6 +10,7 @@ import (
 // Close: it can be read without us.
 type Whole struct {
 	t *Torrent
+	n *Node
 	b *disk.Backing
 }
 
@@ -25,8 +26,18 @@ func (w *Whole) ReadAt(p []byte, off int64) (int, error) {
 	return w.b.ReadAt(p, off)
 }
 
-// Close lets the file's pieces be evicted again. It may be called more than once.
-func (w *Whole) Close() error { return w.b.Close() }
+// Close lets the file's pieces be evicted again, and frees them if the file was
+// hidden meanwhile. It may be called more than once.
+func (w *Whole) Close() error {
+	err := w.b.Close()
+	w.t.mu.Lock()
+	hidden := w.t.hidden.has(w.n)
+	w.t.mu.Unlock()
+	if hidden && w.t.gone() == nil {
+		w.t.Discard(w.n)
+	}
+	return err
+}
 
 // OpenWhole opens the file on the disk that a node of this torrent's tree is kept
 // in. It never waits. The pieces count as read just now, since nobody will see
@@ -52,5 +63,5 @@ func (t *Torrent) OpenWhole(n *Node) (*Whole, error) {
 	for p := first; p <= last; p++ {
 		shelf.visit(p)
 	}
-	return &Whole{t, b}, nil
+	return &Whole{t, n, b}, nil
 }

@@ -33,6 +33,17 @@ func (m *mounted) whole() bool {
 
 func (m *mounted) refused() bool { return strings.Contains(m.log.String(), "passes no reads through") }
 
+// have is how much of the film is here.
+func (m *mounted) have() string {
+	m.t.Helper()
+	buf := make([]byte, 32)
+	n, err := unix.Getxattr(m.path("film"), "user.magnetfs.have", buf)
+	if err != nil {
+		m.t.Error(err)
+	}
+	return string(buf[:max(0, n)])
+}
+
 // awaitWhole reads the film and waits until it is on the disk, so that it is read
 // from there from the next open on.
 func (m *mounted) awaitWhole() {
@@ -87,6 +98,15 @@ func TestPassthrough(t *testing.T) {
 			if got, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<30)); err != nil || !bytes.Equal(got, torrent("film").Payload) {
 				t.Errorf("the removed file: %v", err)
 			}
+			if have := m.have(); have == "0" {
+				t.Error("its pieces are gone while it is open")
+			}
+			again, err := os.Open(procPath(f)) // one handle more, of what has no name
+			if err != nil {
+				t.Error(err)
+			} else {
+				again.Close()
+			}
 			if err := unix.Rmdir(m.path("film")); err != nil {
 				t.Error(err)
 			}
@@ -101,6 +121,25 @@ func TestPassthrough(t *testing.T) {
 			f.Close()
 		})
 	}
+}
+
+// A removed file is freed when the last who has it open closes it.
+func TestPassthroughRemoved(t *testing.T) {
+	t.Parallel()
+	m := mountWith(t, serveConfig{Torrents: []string{"film"}, Disk: t.TempDir()})
+	m.awaitWhole()
+	f, err := os.Open(m.path("film/film"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(m.path("film/film")); err != nil {
+		t.Error(err)
+	}
+	if have := m.have(); have != decimalOf(len(torrent("film").Payload)) {
+		t.Errorf("open: %s bytes are here", have)
+	}
+	f.Close()
+	eventually(t, "it is freed", func() bool { return m.have() == "0" })
 }
 
 // A file that was opened before it was whole is not passed through, nor are handles
