@@ -62,6 +62,7 @@ type peerRow struct {
 	Addr       string  `json:"addr"`
 	Client     string  `json:"client"`
 	Source     string  `json:"source"`
+	Transport  string  `json:"transport"` // tcp or utp
 	Outgoing   bool    `json:"outgoing"`
 	Seed       bool    `json:"seed"`
 	Pieces     int     `json:"pieces"`
@@ -103,7 +104,7 @@ func newReport(t *fetch.Torrent, now time.Time) report {
 		r.Sources = append(r.Sources, row)
 	}
 	for _, p := range s.Peers {
-		r.Connected = append(r.Connected, peerRow{p.Addr, p.Client, p.Source, p.Outgoing, p.Seed, p.Pieces,
+		r.Connected = append(r.Connected, peerRow{p.Addr, p.Client, p.Source, p.Transport, p.Outgoing, p.Seed, p.Pieces,
 			p.PeerChoking, p.AmInterested, p.Snubbed, p.Rate, p.RTT.Seconds(), p.Downloaded, p.Uploaded})
 	}
 	return r
@@ -174,8 +175,8 @@ func (r *report) sourcesText(w io.Writer) {
 
 // peersText lists the connected peers.
 func (r *report) peersText(w io.Writer) {
-	const row = "%-47s  %-24s  %-10s  %-4s  %7s  %10s  %10s  %10s  %8s  %s\n"
-	fmt.Fprintf(w, row, "Address", "Client", "Source", "Dir", "Pieces", "Down/s", "Downloaded", "Uploaded", "RTT", "Flags")
+	const row = "%-47s  %-24s  %-10s  %-3s  %-4s  %7s  %10s  %10s  %10s  %8s  %s\n"
+	fmt.Fprintf(w, row, "Address", "Client", "Source", "Via", "Dir", "Pieces", "Down/s", "Downloaded", "Uploaded", "RTT", "Flags")
 	for _, p := range r.Connected {
 		dir := "in"
 		if p.Outgoing {
@@ -187,7 +188,7 @@ func (r *report) peersText(w io.Writer) {
 				flags = append(flags, name)
 			}
 		}
-		fmt.Fprintf(w, row, p.Addr, p.Client, p.Source, dir, fmt.Sprint(p.Pieces), size(p.Down), size(p.Downloaded),
+		fmt.Fprintf(w, row, p.Addr, p.Client, p.Source, p.Transport, dir, fmt.Sprint(p.Pieces), size(p.Down), size(p.Downloaded),
 			size(p.Uploaded), time.Duration(p.RTT*float64(time.Second)).Round(time.Millisecond), joinSorted(flags))
 	}
 }

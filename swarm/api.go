@@ -140,6 +140,7 @@ type PeerStatus struct {
 	Source       string
 	Connected    time.Time // since when
 	Outgoing     bool
+	Transport    string // "tcp" or "utp"
 	Encryption   mse.Method
 	Seed         bool
 	Pieces       int

@@ -31,6 +31,7 @@ type candidate struct {
 	way       way           // to dial it in first: what worked last, or what we heard
 	flags     wire.PexFlags // what peers said of it
 	punchedAt time.Time     // when relays were asked for it last; see holepunch.go
+	via       transport     // what worked last
 }
 
 // candidates is the bounded list of addresses of one torrent, owned by its loop.
@@ -167,6 +168,13 @@ func (c *candidates) setWay(addr netip.AddrPort, w way) {
 func (c *candidates) hintWay(addr netip.AddrPort, w way) {
 	if d := c.list[addr]; d != nil && d.way == wayUnknown {
 		d.way = w
+	}
+}
+
+// setVia notes by what the connection to addr was made.
+func (c *candidates) setVia(addr netip.AddrPort, via transport) {
+	if d := c.list[addr]; d != nil {
+		d.via = via
 	}
 }
 

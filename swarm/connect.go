@@ -41,6 +41,7 @@ func (l *loop) connected(now time.Time, m evConnected) {
 		since:       now,
 		hs:          m.hs,
 		method:      m.method,
+		via:         m.via,
 		amChoking:   true,
 		peerChoking: true,
 	}
@@ -50,10 +51,11 @@ func (l *loop) connected(now time.Time, m evConnected) {
 			r.source = c.source
 		}
 		l.cands.setWay(m.addr, wayOf(m.method))
+		l.cands.setVia(m.addr, m.via)
 	}
 	r.conn = m.start(r.id)
 	l.peers[r.id] = r
-	l.log.Debug("connected", "peer", r.addr, "source", r.source, "outgoing", r.outgoing, "encryption", r.method, "client", r.client())
+	l.log.Debug("connected", "peer", r.addr, "source", r.source, "outgoing", r.outgoing, "via", r.via, "encryption", r.method, "client", r.client())
 	if l.picker != nil {
 		l.picker.AddPeer(r.id, wire.DefaultReqq, m.roundTrip, now)
 		l.picker.SetNear(r.id, l.neighbour(r))

@@ -33,21 +33,21 @@ type DHTConfig struct {
 type dhtNodes struct {
 	cfg     DHTConfig
 	servers []*dht.Server // IPv4 first
-	packets []net.PacketConn
 }
 
 // startDHT starts a node on each socket, which are IPv4 and then, if there is
-// one, IPv6.
-func (s *Session) startDHT(cfg DHTConfig, packets []net.PacketConn) error {
+// one, IPv6. passive nodes are handed their packets by uTP.
+func (s *Session) startDHT(cfg DHTConfig, packets []net.PacketConn, passive bool) error {
 	if cfg.Bootstrap == nil {
 		cfg.Bootstrap = dht.DefaultBootstrap
 	}
-	d := &dhtNodes{cfg: cfg, packets: packets}
+	d := &dhtNodes{cfg: cfg}
 	s.dht = d
 	for i, p := range packets {
 		family := dht.Family(i)
 		c := dht.Config{
 			Conn:      p,
+			Passive:   passive,
 			Family:    family,
 			Bootstrap: cfg.Bootstrap,
 			Resolve:   s.resolve,
@@ -98,9 +98,6 @@ func (d *dhtNodes) close() error {
 	var errs []error
 	for _, srv := range d.servers {
 		errs = append(errs, srv.Close())
-	}
-	for _, p := range d.packets {
-		errs = append(errs, p.Close())
 	}
 	return errors.Join(errs...)
 }

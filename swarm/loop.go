@@ -34,9 +34,8 @@ const (
 // effects are the things that a loop has done elsewhere, because they take time.
 // Each returns at once; results come back as events.
 type effects interface {
-	// dial connects, in the way that is known first: evConnected or evDialFailed
-	// follows.
-	dial(addr netip.AddrPort, known way)
+	// dial connects: evConnected or evDialFailed follows.
+	dial(target)
 	// hash checks a piece: evHashed follows, then the store gets it.
 	hash(j hashJob)
 	// serve reads a block from the store and sends it: evServed follows.
@@ -75,6 +74,7 @@ type (
 		outgoing  bool
 		roundTrip time.Duration // 0 if not measured
 		method    mse.Method
+		via       transport
 	}
 	evDialFailed struct {
 		addr netip.AddrPort
@@ -350,7 +350,7 @@ func (l *loop) dialMore(now time.Time) {
 			return
 		}
 		l.dialing++
-		l.do.dial(c.addr, c.way)
+		l.do.dial(target{addr: c.addr, way: c.way, via: c.via, utp: c.flags&wire.PexUTP != 0})
 	}
 }
 

@@ -47,6 +47,7 @@ func (c *fakeConn) take() []string {
 type fakeEffects struct {
 	dialled []netip.AddrPort
 	ways    map[netip.AddrPort]way // of the last dial
+	last    target
 	hashes  []hashJob
 	served  []wire.Message
 	info    *metainfo.Info
@@ -65,9 +66,10 @@ func (f *fakeEffects) serveHashes(picker.PeerID, conn, *metainfo.Info, wire.Hash
 	f.hashesServed++
 }
 func (f *fakeEffects) external() [2]netip.AddrPort { return f.selves }
-func (f *fakeEffects) dial(a netip.AddrPort, known way) {
-	f.dialled = append(f.dialled, a)
-	f.ways[a] = known
+func (f *fakeEffects) dial(to target) {
+	f.dialled = append(f.dialled, to.addr)
+	f.ways[to.addr] = to.way
+	f.last = to
 }
 func (f *fakeEffects) serve(_ picker.PeerID, _ conn, _ bool, m wire.Message) {
 	f.served = append(f.served, m)

@@ -107,6 +107,9 @@ func (l *loop) pexFor(r *remote) (m wire.Pex) {
 		if q.ext.Encrypt {
 			f |= wire.PexEncryption
 		}
+		if q.via == overUTP {
+			f |= wire.PexUTP
+		}
 		if q.outgoing {
 			f |= wire.PexReachable
 		}

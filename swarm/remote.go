@@ -49,6 +49,7 @@ type remote struct {
 	source   endpoint.Source
 	outgoing bool
 	method   mse.Method
+	via      transport
 	since    time.Time
 	// roundTrip was measured while connecting; 0 if it was not.
 	roundTrip time.Duration

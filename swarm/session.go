@@ -24,6 +24,7 @@ import (
 	"magnetfs/swarm/peer"
 	"magnetfs/swarm/picker"
 	"magnetfs/swarm/tracker"
+	"magnetfs/swarm/utp"
 	"magnetfs/swarm/wire"
 )
 
@@ -55,6 +56,9 @@ type Config struct {
 	// Resolve looks a host name up; nil for the system's resolver.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
+	// DisableUTP leaves TCP alone (BEP 29).
+	DisableUTP bool
+
 	// Encryption says which connections to peers are encrypted.
 	Encryption mse.Policy
 
@@ -84,6 +88,8 @@ type Session struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	listeners []net.Listener
+	packets   []net.PacketConn // IPv4, and IPv6 if the host has it
+	utp       []*utp.Socket    // on packets; none if off
 	halfOpen  *semaphore.Weighted
 	shaking   *semaphore.Weighted
 	hashers   *workers
@@ -154,14 +160,8 @@ func (s *Session) open(cfg Config) error {
 		return err
 	}
 	s.port = port
-	if !cfg.DHT.Disable {
-		if err := s.startDHT(cfg.DHT, packets); err != nil {
-			return err
-		}
-	} else {
-		for _, p := range packets {
-			p.Close()
-		}
+	if err := s.openPackets(cfg, packets); err != nil {
+		return err
 	}
 	if !cfg.DisableLPD {
 		c := cfg.LPD
@@ -174,43 +174,6 @@ func (s *Session) open(cfg Config) error {
 		s.wg.Go(func() { s.accept(l) })
 	}
 	return nil
-}
-
-// listen opens port, or any that is free for TCP and UDP alike if it is 0. IPv6 is
-// opened where it works.
-func (s *Session) listen(want int) (port uint16, packets []net.PacketConn, err error) {
-	for range 16 {
-		port, packets, err = s.listenOnce(want)
-		if err == nil || want != 0 {
-			break
-		}
-	}
-	return port, packets, err
-}
-
-func (s *Session) listenOnce(want int) (uint16, []net.PacketConn, error) {
-	l4, err := s.network.Listen(s.ctx, "tcp4", fmt.Sprintf("0.0.0.0:%d", want))
-	if err != nil {
-		return 0, nil, fmt.Errorf("swarm: listen: %w", err)
-	}
-	port := netip.MustParseAddrPort(l4.Addr().String()).Port()
-	p4, err := s.network.ListenPacket(s.ctx, "udp4", fmt.Sprintf("0.0.0.0:%d", port))
-	if err != nil {
-		l4.Close()
-		return 0, nil, fmt.Errorf("swarm: listen: %w", err)
-	}
-	s.listeners = append(s.listeners, l4)
-	packets := []net.PacketConn{p4}
-	six := fmt.Sprintf("[::]:%d", port)
-	if l6, err := s.network.Listen(s.ctx, "tcp6", six); err == nil {
-		s.listeners = append(s.listeners, l6)
-	} else {
-		s.log.Debug("no IPv6", "err", err)
-	}
-	if p6, err := s.network.ListenPacket(s.ctx, "udp6", six); err == nil {
-		packets = append(packets, p6)
-	}
-	return port, packets, nil
 }
 
 // Port returns where the session listens.
@@ -378,7 +341,7 @@ func (s *Session) welcome(nc net.Conn) {
 		return
 	}
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	t.offer(link, evConnected{addr: addr, method: c.Method()})
+	t.offer(link, evConnected{addr: addr, method: c.Method(), via: transportOf(nc)})
 }
 
 // Close leaves all swarms, closes the sockets and returns when nothing of the
@@ -406,6 +369,7 @@ func (s *Session) Close() error {
 	if s.dht != nil {
 		s.dht.close()
 	}
+	_ = s.closePackets()
 	if s.trackers != nil {
 		s.trackers.Close()
 	}

@@ -82,6 +82,7 @@ func (l *loop) peerStatus(r *remote) PeerStatus {
 		Source:       r.source.String(),
 		Connected:    r.since,
 		Outgoing:     r.outgoing,
+		Transport:    r.via.String(),
 		Encryption:   r.method,
 		Seed:         r.seed || l.picker == nil && r.early.all,
 		PeerChoking:  r.peerChoking,

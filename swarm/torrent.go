@@ -231,47 +231,13 @@ func (t *Torrent) handshake() wire.Handshake {
 
 // The effects of the loop.
 
-func (t *Torrent) dial(addr netip.AddrPort, known way) {
+func (t *Torrent) dial(to target) {
 	t.wg.Go(func() {
-		if next, err := t.connect(addr, known); err != nil {
+		if next, err := t.connect(to); err != nil {
 			self := isSelf(err)
-			t.post(event{msg: evDialFailed{addr: addr, self: self, next: next, err: err}})
+			t.post(event{msg: evDialFailed{addr: to.addr, self: self, next: next, err: err}})
 		}
 	})
-}
-
-// connect dials addr in one way after the other, as long as the peer hangs up
-// during the handshake. If it fails, next is the way to begin with next time;
-// wayUnknown if it did not come out.
-func (t *Torrent) connect(addr netip.AddrPort, known way) (next way, err error) {
-	ctx, cancel := context.WithTimeout(t.ctx, dialTimeout)
-	defer cancel()
-	if err := t.session.halfOpen.Acquire(ctx, 1); err != nil {
-		return wayUnknown, err
-	}
-	defer t.session.halfOpen.Release(1)
-	order := ways(t.session.encryption, known)
-	for i, w := range order {
-		began := time.Now()
-		nc, dialErr := t.session.network.Dial(ctx, "tcp", addr.String())
-		if dialErr != nil {
-			return wayUnknown, dialErr
-		}
-		roundTrip := time.Since(began)
-		link, method, shakeErr := t.shake(ctx, nc, w)
-		if shakeErr == nil {
-			t.offer(link, evConnected{addr: addr, outgoing: true, roundTrip: roundTrip, method: method})
-			return wayUnknown, nil
-		}
-		err = shakeErr
-		switch judgeHandshake(err) {
-		case tellsNothing:
-			return wayUnknown, err
-		case otherNext:
-			return order[(i+1)%len(order)], err
-		}
-	}
-	return wayUnknown, err
 }
 
 func (t *Torrent) hash(j hashJob) {

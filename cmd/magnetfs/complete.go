@@ -21,6 +21,7 @@ func completeValues(cmd *cobra.Command) {
 		"log-level":  {"debug", "info", "warn", "error"},
 		"log-format": {string(formatText), string(formatJSON)},
 		"encryption": {"allow", "prefer", "require"},
+		"utp":        {"on", "off"},
 	} {
 		// It fails for flags that are missing or registered twice, which a test sees.
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))

@@ -26,6 +26,7 @@ type mountOptions struct {
 	bootstrap  []string
 	noDHT      bool
 	noLPD      bool
+	utp        onOff
 	encryption mse.Policy
 
 	ram          size
@@ -101,6 +102,7 @@ func (o *mountOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.noDHT, "no-dht", false, "do not use the DHT")
 	f.StringSliceVar(&o.bootstrap, "dht-bootstrap", nil, "first DHT nodes to ask, as `host:port`, several with commas (default: the public routers)")
 	f.BoolVar(&o.noLPD, "no-lpd", false, "do not look for peers in the local network")
+	f.TextVar(&o.utp, "utp", onOff(true), "connect to peers by uTP as well as by TCP: `on|off`")
 	f.TextVar(&o.encryption, "encryption", mse.Allow, "encrypt connections to peers: `allow|prefer|require`")
 	f.DurationVar(&o.readTimeout, "read-timeout", 60*time.Second, "fail a read when nobody has had its data for so long; 0: never")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 300*time.Second, "fail a read when those who have its data sent nothing for so long; 0: never")

@@ -208,6 +208,7 @@ func (o *mountOptions) openSession(log *slog.Logger) (*swarm.Session, error) {
 			},
 		},
 		DisableLPD: o.noLPD,
+		DisableUTP: !bool(o.utp),
 		Encryption: o.encryption,
 		Log:        log,
 	}

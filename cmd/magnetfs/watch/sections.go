@@ -77,6 +77,7 @@ var peerColumns = []column{
 	{title: "Address"},
 	{title: "Client", width: 20, least: 70},
 	{title: "Source", width: 10, least: 100},
+	{title: "Via", width: 3, least: 85},
 	{title: "Have", width: 5, right: true},
 	{title: "Down", width: 11, right: true},
 	{title: "Downloaded", width: 10, right: true, least: 90},
@@ -107,7 +108,7 @@ func (t *Torrent) peerLines(width int) []string {
 		if p.Seed {
 			have = "100%"
 		}
-		line := cells(peerColumns, width, clean(p.Addr), clean(p.Client), clean(p.Source), have, rate(p.Down),
+		line := cells(peerColumns, width, clean(p.Addr), clean(p.Client), clean(p.Source), clean(p.Transport), have, rate(p.Down),
 			bytesText(p.Downloaded), bytesText(p.Uploaded), seconds(p.RTT).Round(time.Millisecond).String(), flags)
 		if p.Snubbed {
 			line = red.Render(line)

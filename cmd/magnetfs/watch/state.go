@@ -92,6 +92,7 @@ type Peer struct {
 	Addr       string  `json:"addr"`
 	Client     string  `json:"client"`
 	Source     string  `json:"source"`
+	Transport  string  `json:"transport"`
 	Outgoing   bool    `json:"outgoing"`
 	Seed       bool    `json:"seed"`
 	Pieces     int     `json:"pieces"`
