@@ -22,8 +22,8 @@ texts() {
 	same "$(head -1 "$dir/sources" | tr -s ' ')" "Name Status Update In Seeds Peers"
 	same "$(sed -E '1d; s/ {2,}/|/g' "$dir/sources" | cut -d'|' -f1,4,5)" \
 		"$(jq -r '.sources[] | [.name, .seeds // "-", .peers // "-"] | join("|")' "$dir/status.json")"
-	same "$(head -1 "$dir/peers" | tr -s ' ')" "Address Client Source Dir Pieces Down/s Downloaded Uploaded RTT Flags"
-	same "$(sed -E '1d; s/ {2,}/|/g' "$dir/peers" | cut -d'|' -f1-5 | sort)" \
+	same "$(head -1 "$dir/peers" | tr -s ' ')" "Address Client Source Via Dir Pieces Down/s Downloaded Uploaded RTT Flags"
+	same "$(sed -E '1d; s/ {2,}/|/g' "$dir/peers" | cut -d'|' -f1-3,5,6 | sort)" \
 		"$(jq -r '.connected[] | [.addr, .client, .source, (if .outgoing then "out" else "in" end), .pieces] | join("|")' "$dir/status.json" | sort)"
 }
 
