@@ -36,16 +36,16 @@ udp://t:1                                 timed out, 3rd try                    
 // TestPeersText: every cell of by-hash/HASH/peers.
 func TestPeersText(t *testing.T) {
 	r := report{Connected: []peerRow{
-		{Addr: "10.0.0.1:6881", Client: "x", Source: "DHT", Seed: true, Outgoing: true, Snubbed: true, Pieces: 64, Down: 3 << 20,
+		{Addr: "10.0.0.1:6881", Client: "x", Source: "DHT", Transport: "tcp", Seed: true, Outgoing: true, Snubbed: true, Pieces: 64, Down: 3 << 20,
 			Downloaded: 1 << 30, Uploaded: 512, RTT: 0.0204},
-		{Addr: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535", Client: "libtorrent/2.0.8.0", Source: "incoming", Choking: true, Interested: true},
+		{Addr: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535", Client: "libtorrent/2.0.8.0", Source: "incoming", Transport: "utp", Choking: true, Interested: true},
 	}}
 	var b strings.Builder
 	r.peersText(&b)
 	want := []string{
-		"Address                                          Client                    Source      Dir    Pieces      Down/s  Downloaded    Uploaded       RTT  Flags",
-		"10.0.0.1:6881                                    x                         DHT         out        64     3.0 MiB     1.0 GiB       512 B      20ms  seed snubbed",
-		"[2001:db8:1111:2222:3333:4444:5555:6666]:65535   libtorrent/2.0.8.0        incoming    in          0         0 B         0 B         0 B        0s  choking interested",
+		"Address                                          Client                    Source      Via  Dir    Pieces      Down/s  Downloaded    Uploaded       RTT  Flags",
+		"10.0.0.1:6881                                    x                         DHT         tcp  out        64     3.0 MiB     1.0 GiB       512 B      20ms  seed snubbed",
+		"[2001:db8:1111:2222:3333:4444:5555:6666]:65535   libtorrent/2.0.8.0        incoming    utp  in          0         0 B         0 B         0 B        0s  choking interested",
 	}
 	if got := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n"); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -156,6 +156,9 @@ func (l *loop) sendExtHandshake(r *remote) {
 	}
 	if !l.private() {
 		h.M[wire.UTPex] = wire.IDPex
+		if l.punch {
+			h.M[wire.UTHolepunch] = wire.IDHolepunch
+		}
 	}
 	if l.info != nil {
 		h.MetadataSize = len(l.info.Raw)

@@ -160,7 +160,10 @@ func (f *finder) lookup(ctx context.Context, ds *dhtSearch) int {
 	ds.running = true
 	f.mu.Unlock()
 	now := f.t.Status()
-	opts := dht.PeersOptions{Announce: true, Port: f.t.session.Port(), Seed: now.Pieces > 0 && now.HavePieces == now.Pieces}
+	opts := dht.PeersOptions{
+		Announce: true, Port: f.t.session.Port(), Seed: now.Pieces > 0 && now.HavePieces == now.Pieces,
+		ImpliedPort: len(f.t.session.utp) > 0, // behind a NAT the port of our packets is where uTP is reached
+	}
 	st, err := ds.server.Peers(ctx, f.t.spec.InfoHash, opts,
 		func(peers []netip.AddrPort, from netip.AddrPort) {
 			f.t.post(event{msg: evCandidates{addrs: peers, source: endpoint.FromDHT, informant: from.Addr()}})

@@ -121,6 +121,7 @@ type loop struct {
 	maxPeers int
 	maxBuild int64 // bytes of unverified blocks kept
 	encrypt  bool  // we prefer encrypted connections
+	punch    bool  // we have uTP, so holes can be punched
 	log      *slog.Logger
 	do       effects
 
@@ -170,6 +171,7 @@ func (l *loop) handle(now time.Time, ev event) {
 		l.log.Debug("dial", "peer", m.addr, "err", m.err)
 		l.cands.setWay(m.addr, m.next)
 		l.cands.ended(m.addr, false, now)
+		l.askRelays(now, m.addr)
 	case evCandidates:
 		l.found(now, m)
 	case evWants:

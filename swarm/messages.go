@@ -136,6 +136,8 @@ func (l *loop) extended(now time.Time, r *remote, m wire.Message) {
 		l.metadataMessage(now, r, m.Data)
 	case wire.IDPex:
 		l.gotPex(now, r, m.Data)
+	case wire.IDHolepunch:
+		l.gotHolepunch(now, r, m.Data)
 	case wire.IDDontHave:
 		piece, err := wire.ParseDontHave(m.Data)
 		if err != nil {
@@ -154,8 +156,12 @@ func (l *loop) extHandshake(now time.Time, r *remote, data []byte) {
 		l.fault(r, err.Error())
 		return
 	}
-	if !r.outgoing && r.ext.Port != 0 && !r.listen.IsValid() {
-		r.listen = netip.AddrPortFrom(r.addr.Addr().Unmap(), r.ext.Port)
+	port := r.ext.Port
+	if r.via == overUTP {
+		port = r.addr.Port() // its socket is the one that listens, and this the hole in its NAT
+	}
+	if !r.outgoing && port != 0 && !r.listen.IsValid() {
+		r.listen = netip.AddrPortFrom(r.addr.Addr().Unmap(), port)
 		if l.cands.add(r.listen, endpoint.FromIncoming, now) {
 			l.cands.list[r.listen].busy = true
 		}

@@ -110,6 +110,9 @@ func (l *loop) pexFor(r *remote) (m wire.Pex) {
 		if q.via == overUTP {
 			f |= wire.PexUTP
 		}
+		if punchable(q) {
+			f |= wire.PexHolepunch
+		}
 		if q.outgoing {
 			f |= wire.PexReachable
 		}

@@ -86,6 +86,7 @@ type remote struct {
 	rate, upRate         int64     // bytes per second in the last choke round
 	optimistic           bool
 	pex                  pexState
+	punches              punches
 }
 
 func (r *remote) fast() bool { return r.hs.Reserved.Fast() }

@@ -221,6 +221,7 @@ func (s *Session) start(t *Torrent) {
 		maxPeers: s.maxPeers,
 		maxBuild: s.maxBuild,
 		encrypt:  s.encryption != mse.Allow,
+		punch:    len(s.utp) > 0,
 		log:      s.log.With("torrent", t.spec.InfoHash.String()[:8]),
 		do:       t,
 		build:    newAssembly(),

@@ -118,6 +118,8 @@ type joins struct {
 	have  []int       // and these pieces
 	peers []string    // nil: all seeders
 	max   int         // MaxPeers
+	// network changes what the session sees of its host; nil for no change.
+	network func(*simnet.Host) Network
 }
 
 // join starts a client.
@@ -126,21 +128,31 @@ func (w *world) join(j joins) *client {
 	if j.link == (simnet.Link{}) {
 		j.link = simnet.Link{Up: 20 * mbit, Down: 100 * mbit, Delay: clientDelay}
 	}
+	return w.joinFrom(w.host(j.link, len(w.clients)+1), j)
+}
+
+// joinFrom is join on a host that is there.
+func (w *world) joinFrom(host *simnet.Host, j joins) *client {
+	w.t.Helper()
 	if j.peers == nil {
 		j.peers = w.peers
 	}
 	c := &client{
 		w:     w,
-		host:  w.host(j.link, len(w.clients)+1),
+		host:  host,
 		store: &shelf{tor: w.tor, pieces: map[int][]byte{}, at: map[int]time.Time{}, news: make(chan struct{})},
 		info:  make(chan *metainfo.Info, 1),
 	}
 	for _, i := range j.have {
 		c.store.pieces[i] = w.tor.Piece(i)
 	}
+	var network Network = host
+	if j.network != nil {
+		network = j.network(host)
+	}
 	var err error
 	c.session, err = NewSession(Config{
-		Network: c.host, Port: 6881, MaxPeers: j.max,
+		Network: network, Port: 6881, MaxPeers: j.max,
 		DHT: DHTConfig{Disable: true}, DisableLPD: true,
 	})
 	if err != nil {

@@ -23,8 +23,8 @@ texts() {
 	same "$(sed -E '1d; s/ {2,}/|/g' "$dir/sources" | cut -d'|' -f1,4,5)" \
 		"$(jq -r '.sources[] | [.name, .seeds // "-", .peers // "-"] | join("|")' "$dir/status.json")"
 	same "$(head -1 "$dir/peers" | tr -s ' ')" "Address Client Source Via Dir Pieces Down/s Downloaded Uploaded RTT Flags"
-	same "$(sed -E '1d; s/ {2,}/|/g' "$dir/peers" | cut -d'|' -f1-3,5,6 | sort)" \
-		"$(jq -r '.connected[] | [.addr, .client, .source, (if .outgoing then "out" else "in" end), .pieces] | join("|")' "$dir/status.json" | sort)"
+	same "$(sed -E '1d; s/ {2,}/|/g' "$dir/peers" | cut -d'|' -f1-6 | sort)" \
+		"$(jq -r '.connected[] | [.addr, .client, .source, .transport, (if .outgoing then "out" else "in" end), .pieces] | join("|")' "$dir/status.json" | sort)"
 }
 
 port_of() { log_of "$1" | grep -o ' port=[0-9]*' | tail -1 | cut -d= -f2; }
