@@ -229,10 +229,14 @@ func (l *loop) flush(now time.Time) time.Time {
 }
 
 func (l *loop) wakeAt(now time.Time) time.Time {
+	due := l.nextTick
 	l.nextTick = time.Time{}
 	switch {
 	case len(l.peers) > 0 || l.dialing > 0 || len(l.readers) > 0 || l.down.rate+l.up.rate > 0: // which have to sink
 		l.nextTick = now.Add(tickEvery)
+		if due.After(now) && due.Before(l.nextTick) {
+			l.nextTick = due // events that come without a pause must not put it off
+		}
 	case l.wantPeers(now):
 		if at := l.cands.nextTime(); !at.IsZero() {
 			l.nextTick = later(at, now.Add(tickEvery))

@@ -449,6 +449,20 @@ func TestLoopDropsSilentPeers(t *testing.T) {
 	}
 }
 
+// TestLoopTicksWhileBusy: what is due once a second is done although events come without a pause.
+func TestLoopTicksWhileBusy(t *testing.T) {
+	s := newStage(t, 3, false)
+	s.join(1, true)
+	for range 40 {
+		s.now = s.now.Add(tickEvery / 10)
+		s.l.down.add(1 << 20)
+		s.l.flush(s.now)
+	}
+	if s.l.status(s.now).DownRate == 0 {
+		t.Error("no tick in 4 s")
+	}
+}
+
 // TestRateSinks: the rate that was reached does not stand when all peers have left.
 func TestRateSinks(t *testing.T) {
 	s := newStage(t, 3, false)
