@@ -16,7 +16,7 @@ here=$PWD/integration
 python=/usr/bin/python3 # Debian's, which has libtorrent
 
 if [ "${MAGNETFS_INTEGRATION:-}" != inside ]; then
-	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ip tc ss nsenter unshare setpriv jq ps diff setfattr tmux mandoc zsh fish rsync fio; do
+	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ip tc ss nsenter unshare setpriv jq ps diff setfattr tmux mandoc zsh fish rsync fio man tar; do
 		command -v "$tool" >/dev/null || missing="${missing:-} $tool"
 	done
 	"$python" -c 'import libtorrent' || missing="${missing:-} python3-libtorrent"
@@ -27,6 +27,9 @@ if [ "${MAGNETFS_INTEGRATION:-}" != inside ]; then
 	tmp=$(mktemp -d /tmp/magnetfs.XXXXXX) || exit 1
 	trap 'rm -rf --one-file-system "$tmp"' EXIT
 	go build -o "$tmp/magnetfs" ./cmd/magnetfs || exit 1
+	if [ "$(id -u)" = 0 ] && { [ $# = 0 ] || [[ " $*" == *" package_"* ]]; }; then
+		SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-0} packaging/build.sh "$(dpkg --print-architecture)" "$tmp/package" || exit 1
+	fi
 	user=()
 	[ "$(id -u)" = 0 ] || user=(--user --map-root-user)
 	MAGNETFS_INTEGRATION=inside MAGNETFS_ROOT=$([ "$(id -u)" = 0 ] && echo yes) \
@@ -52,7 +55,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/home checks/life checks/adding checks/reading checks/disk checks/scale checks/peers checks/utp checks/blocking checks/control checks/cli; do
+for part in net spaces seeds lib checks/discovery checks/home checks/life checks/adding checks/reading checks/disk checks/scale checks/peers checks/utp checks/blocking checks/control checks/cli checks/packaging; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -82,6 +85,7 @@ checks=(
 )
 if [ -n "$MAGNETFS_ROOT" ]; then # only root can become somebody else
 	checks+=(mount_for_a_user ordinary_user root_unmounts_a_users_mount allow_other_is_checked no_fusermount no_right_to_fuse)
+	checks+=(package_is_static package_installs package_mounts package_is_removed)
 fi
 checks+=(nothing_left)
 
