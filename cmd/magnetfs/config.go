@@ -204,5 +204,6 @@ func nextMount(configFile, dir string) (*mountOptions, error) {
 	if err := o.settle(flags, dir); err != nil {
 		return nil, withCode(exitUsage, err)
 	}
-	return o, o.folders()
+	_, err := o.folders(dir)
+	return o, err
 }

@@ -75,7 +75,7 @@ func diagnose(cmd *cobra.Command, file, dir string, offline bool) []doctor.Findi
 	case err != nil:
 		settled.Status, settled.Found, settled.Mend = doctor.Fail, err.Error(), "mend them there; magnetfs-config(5) has them all"
 		o = newMountOptions()
-		_ = o.folders() // without a home the paths are empty, which the checks tell
+		_, _ = o.folders(dir) // without a home the paths are empty, which the checks tell
 	case o.config != nil:
 		settled.Found = o.config.Path
 	}

@@ -65,7 +65,9 @@ ends the mount.
 
 Torrents, the port and the log are kept in $XDG_STATE_HOME/magnetfs
 (~/.local/state/magnetfs), so the next mount has the same torrents. What was
-fetched is kept in $XDG_CACHE_HOME/magnetfs/pieces (~/.cache/magnetfs/pieces) while there is room.`,
+fetched is kept in $XDG_CACHE_HOME/magnetfs/pieces (~/.cache/magnetfs/pieces) while
+there is room. A mount on another folder at the same time has torrents and a cache
+of its own, in folders below these, and finds them again whenever it is mounted.`,
 		Example: `  magnetfs mount ~/t
   magnetfs mount --ram 1GiB --disk 100GiB --port 7001 ~/t
   magnetfs mount --foreground --log-level debug ~/t`,
@@ -155,13 +157,13 @@ func (o *mountOptions) check() *badSetting {
 
 // mount does what the command says, in this process or in a new one.
 func (o *mountOptions) mount(cmd *cobra.Command, dir string) error {
-	if err := o.folders(); err != nil {
+	beside, err := o.folders(dir)
+	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(o.stateDir, 0o700); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
-	var err error
 	if o.device, err = inheritedDevice(); err != nil {
 		return err
 	}
@@ -188,27 +190,35 @@ func (o *mountOptions) mount(cmd *cobra.Command, dir string) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is mounted. Add a torrent with: mkdir %s/'magnet:?xt=…'   End with: magnetfs umount %s\n",
 		target, quote(target), quote(target))
+	if err == nil && beside != "" {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Its torrents are its own, and kept in %s: those in %s are of %s.\n",
+			quote(o.stateDir), quote(filepath.Dir(filepath.Dir(o.stateDir))), quote(beside))
+	}
 	return err
 }
 
 // folders fills in the folders and the log file, absolute, so that the process may
-// leave its working folder.
-func (o *mountOptions) folders() (err error) {
+// leave its working folder. beside is set if the mount on dir gets folders of its
+// own for the first time: because of that other mount.
+func (o *mountOptions) folders(dir string) (beside string, err error) {
+	own := ""
 	if o.stateDir == "" {
-		o.stateDir, err = mountStateDir()
+		if o.stateDir, err = mountStateDir(); err == nil {
+			o.stateDir, own, beside, err = usual(o.stateDir, dir)
+		}
 	} else {
 		o.stateDir, err = filepath.Abs(o.stateDir)
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	if o.cacheDir != "" {
 		o.cacheDir, err = filepath.Abs(o.cacheDir)
 	} else if o.disk > 0 {
-		o.cacheDir, err = mountCacheDir()
+		o.cacheDir, err = mountCacheDir(own)
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	switch {
 	case o.logFile != "":
@@ -216,7 +226,7 @@ func (o *mountOptions) folders() (err error) {
 	case !o.foreground:
 		o.logFile = filepath.Join(o.stateDir, "magnetfs.log")
 	}
-	return err
+	return beside, err
 }
 
 // serveLogged serves, with the log in its file or on standard error.

@@ -15,15 +15,26 @@ func stateDir() (string, error) {
 // cacheDir is where lives what was fetched. It is a folder of its own even if both
 // variables name the same place: each of the two folders has its lock.
 func cacheDir() (string, error) {
-	dir, err := xdg("XDG_CACHE_HOME", ".cache")
-	return filepath.Join(dir, "pieces"), err
+	dir, err := cacheBase()
+	return filepath.Join(dir, piecesDir), err
 }
+
+const piecesDir = "pieces"
+
+func cacheBase() (string, error) { return xdg("XDG_CACHE_HOME", ".cache") }
 
 // mountStateDir is stateDir, or what systemd made for the service (StateDirectory=).
 func mountStateDir() (string, error) { return given("STATE_DIRECTORY", stateDir) }
 
-// mountCacheDir is cacheDir, or what systemd made for the service (CacheDirectory=).
-func mountCacheDir() (string, error) { return given("CACHE_DIRECTORY", cacheDir) }
+// mountCacheDir is cacheDir, or what systemd made for the service (CacheDirectory=);
+// own is the name of the folders of a mount that has its own, or empty.
+func mountCacheDir(own string) (string, error) {
+	if own == "" {
+		return given("CACHE_DIRECTORY", cacheDir)
+	}
+	dir, err := given("CACHE_DIRECTORY", cacheBase)
+	return filepath.Join(dir, own, piecesDir), err
+}
 
 // given returns the folder of a variable of systemd.exec(5). Several, with colons,
 // are not ours to choose from.

@@ -122,6 +122,9 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		log.Warn("environment: " + line)
 	}
 	log.Info("mounted", "target", server.Target(), "port", session.Port(), "version", versionText(), "pid", os.Getpid())
+	if err := saveTarget(o.stateDir, server.Target()); err != nil {
+		log.Warn("a second mount will not find out that this one uses the folder", "dir", o.stateDir, "err", err)
+	}
 	ready(server.Target())
 	stopping := func() {}
 	if o.foreground {

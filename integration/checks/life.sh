@@ -44,9 +44,32 @@ mount_refusals() {
 	contains "$said" "not empty"
 	exits 4 env XDG_STATE_HOME="$tmp/state/other" "$magnetfs" mount "$tmp/plain"
 	exits 4 env XDG_STATE_HOME="$tmp/state/other" "$magnetfs" mount /proc
-	exits 5 env XDG_STATE_HOME="$tmp/state/main" "$magnetfs" mount "$tmp/mnt/second"
+	exits 5 env XDG_STATE_HOME="$tmp/state/other" "$magnetfs" mount "$tmp/mnt/second" --state-dir "$tmp/state/main/magnetfs"
 	contains "$said" "--state-dir"
 	exits 6 env XDG_STATE_HOME="$tmp/state/other" "$magnetfs" mount "$tmp/mnt/second" --port 7001
+}
+
+# A second mount at the same time has torrents of its own, and both have theirs in whatever order they are mounted again. The
+# state and the cache are at one place here, as some people have them.
+second_mount() {
+	local home=$tmp/state/both one=$tmp/mnt/one two=$tmp/mnt/two flags=(--no-dht --no-lpd) dir
+	both() { XDG_STATE_HOME=$home XDG_CACHE_HOME=$home timeout 20 "$magnetfs" "$@"; }
+	both mount "$one" "${flags[@]}"
+	same "$(both mount "$two" "${flags[@]}" | tail -n 1)" \
+		"Its torrents are its own, and kept in $(echo "$home"/magnetfs/mounts/two-*): those in $home/magnetfs are of $one."
+	mkdir "$one/$(hash_of dead.bin)" "$two/$(hash_of dead-two.bin)"
+	cp "$(torrent_of hurt.bin)" "$two/"
+	contains "$(both cache show "$two")" "used"
+	both umount "$one"
+	both umount "$two"
+	same "$(both mount "$two" "${flags[@]}" | wc -l)" 1
+	same "$(ls "$two")" "$(hash_of dead-two.bin)"$'\n'hurt.bin
+	both mount "$one" "${flags[@]}"
+	same "$(ls "$one")" "$(hash_of dead.bin)"
+	for dir in "$one" "$two"; do both umount "$dir"; done
+	both mount "$tmp/mnt/three" "${flags[@]}" # alone, it has the usual ones
+	same "$(ls "$tmp/mnt/three")" "$(hash_of dead.bin)"
+	both umount "$tmp/mnt/three"
 }
 
 port_is_kept() {
