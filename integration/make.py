@@ -61,6 +61,11 @@ class Maker:
                 parts.append((None, rest))
         self._write(name, piece, parts, {'files': entries})
 
+    def folder(self, name, piece, paths):
+        """The files of these paths, which are there already."""
+        parts = [(os.path.join(self.data, name, p), os.path.getsize(os.path.join(self.data, name, p))) for p in paths]
+        self._write(name, piece, parts, {'files': [{'path': p.split('/'), 'length': n} for p, (_, n) in zip(paths, parts)]})
+
     def same(self, name, like):
         """The payload of another torrent under a name and info-hash of its own."""
         with open(os.path.join(self.out, like + '.torrent'), 'rb') as f:
