@@ -22,6 +22,9 @@ const (
 	warmFor = time.Minute
 	// idlePeers stay connected after that.
 	idlePeers = 4
+	// newFor is how long a peer may take to say that it is interested, and to be
+	// unchoked, before it counts as idle. Guess.
+	newFor = 5 * time.Second
 	// maxSilence is how long a peer may owe blocks and send none while a read
 	// waits. It was asked no more long before (snubbed).
 	maxSilence = 8 * time.Second
@@ -313,7 +316,7 @@ func (l *loop) tick(now time.Time) {
 	l.dropSilent(now)
 	l.interested = true
 	if !l.wantPeers(now) {
-		l.quieten()
+		l.quieten(now)
 	}
 }
 
@@ -361,11 +364,14 @@ func (l *loop) dialMore(now time.Time) {
 }
 
 // quieten closes all but a few connections of a torrent that nobody reads.
-func (l *loop) quieten() {
+func (l *loop) quieten(now time.Time) {
 	n := 0
 	for id, r := range l.peers {
 		if r.peerInterested && !r.amChoking {
 			continue // it downloads from us
+		}
+		if now.Sub(r.since) < newFor {
+			continue
 		}
 		if n < idlePeers && (l.picker == nil || l.picker.Proven(id)) {
 			n++
