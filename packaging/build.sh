@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# packaging/build.sh ARCH DIR: a static magnetfs for Linux on ARCH (Debian's names: amd64, arm64, armhf, riscv64), packed
-# into DIR as magnetfs-VERSION-linux-ARCH.tar.gz and magnetfs_VERSION-1_ARCH.deb.
+# packaging/build.sh ARCH DIR: a static magnetfs for Linux on ARCH (amd64, arm64, riscv64; Go and Debian call
+# them the same), packed into DIR as magnetfs-VERSION-linux-ARCH.tar.gz and magnetfs_VERSION-1_ARCH.deb.
 #
 # The same commit gives the same bytes, in whatever folder, with the same version of Go. VERSION is the newest one of
 # CHANGELOG.md; the date is that of the commit (or SOURCE_DATE_EPOCH, where there is no git). Needs go, tar and gzip.
@@ -29,7 +29,7 @@ text="$version (${commit:+$commit, }$day)"
 
 # compile GOARCH FILE
 compile() {
-	GOFLAGS=-mod=readonly GOWORK=off CGO_ENABLED=0 GOOS=linux GOARCH=$1 GOAMD64=v1 GOARM=7 \
+	GOFLAGS=-mod=readonly GOWORK=off CGO_ENABLED=0 GOOS=linux GOARCH=$1 GOAMD64=v1 \
 		go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X 'main.version=$text'" -o "$2" ./cmd/magnetfs
 }
 
@@ -41,16 +41,16 @@ mkdir -p "$tree"/{bin,sbin,share/man,share/bash-completion/completions,share/zsh
 	"$tree"/{lib/systemd,share/doc/magnetfs/users}
 
 case $arch in
-armhf) goarch=arm ;;
-*) goarch=$arch ;;
+amd64 | arm64 | riscv64) ;;
+*) echo "$0: $arch is none of amd64, arm64, riscv64; go-fuse has no splice for 32 bits that compiles" >&2 && exit 2 ;;
 esac
-compile "$goarch" "$tree/bin/magnetfs"
+compile "$arch" "$tree/bin/magnetfs"
 ln -s ../bin/magnetfs "$tree/sbin/mount.magnetfs"
 
 # What the program writes about itself, by one that runs here.
 native=$tree/bin/magnetfs
 host=$(go env GOHOSTARCH)
-if [ "$goarch" != "$host" ]; then
+if [ "$arch" != "$host" ]; then
 	native=$work/native
 	compile "$host" "$native"
 fi

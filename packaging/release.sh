@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# packaging/release.sh DIR [ARCH…]: all that is handed out of a release, in DIR: for each architecture (amd64, arm64, armhf,
+# packaging/release.sh DIR [ARCH…]: all that is handed out of a release, in DIR: for each architecture (amd64, arm64,
 # riscv64 if none are named) an archive and a .deb, and SHA256SUMS over all.
 #
 # Made from the commit that is checked out, never from anything else: it refuses a tree with changes, a version that is
@@ -21,7 +21,7 @@ mkdir -p "$1"
 out=$(realpath "$1")
 [ -z "$(ls -A "$out")" ] || refuse "$out is not empty"
 shift
-[ $# -gt 0 ] || set -- amd64 arm64 armhf riscv64
+[ $# -gt 0 ] || set -- amd64 arm64 riscv64
 
 again=$(mktemp -d)
 trap 'rm -rf "$again"' EXIT
