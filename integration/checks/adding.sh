@@ -51,6 +51,7 @@ same_torrent_again() {
 	refuses "File exists" mkdir "$tmp/mnt/main/$hex"
 	mkdir "$tmp/mnt/main/magnet:?xt=urn:btih:$hex&tr=udp://merged.example:1/announce" # another magnet merges
 	contains "$("$magnetfs" status "$tmp/mnt/main")" merged.example
+	"$magnetfs" wait --timeout 20s "$tmp/mnt/main/$hex" # then it has its own name
 	same "$(ls "$tmp/mnt/main" | grep -c spelled)" 1
 	rmdir "$tmp/mnt/main/spelled.bin"
 }

@@ -18,13 +18,23 @@ told_by() { [ "$(source_of "$2" "$3" "$4")" = "$1" ]; }
 
 # texts MOUNT HASH: by-hash/HASH/sources and peers say what status.json says, where that does not change by itself.
 texts() {
-	local dir=$tmp/mnt/$1/.magnetfs/by-hash/$2
+	local dir=$tmp/mnt/$1/.magnetfs/by-hash/$2 i
 	same "$(head -1 "$dir/sources" | tr -s ' ')" "Name Status Update In Seeds Peers"
-	same "$(sed -E '1d; s/ {2,}/|/g' "$dir/sources" | cut -d'|' -f1,4,5)" \
-		"$(jq -r '.sources[] | [.name, .seeds // "-", .peers // "-"] | join("|")' "$dir/status.json")"
 	same "$(head -1 "$dir/peers" | tr -s ' ')" "Address Client Source Via Dir Pieces Down/s Downloaded Uploaded RTT Flags"
-	same "$(sed -E '1d; s/ {2,}/|/g' "$dir/peers" | cut -d'|' -f1-6 | sort)" \
-		"$(jq -r '.connected[] | [.addr, .client, .source, .transport, (if .outgoing then "out" else "in" end), .pieces] | join("|")' "$dir/status.json" | sort)"
+	for i in {1..50}; do # the files are read one after the other, and peers come and go in between
+		[ "$(sources_text "$dir")" = "$(sources_json "$dir")" ] && [ "$(peers_text "$dir")" = "$(peers_json "$dir")" ] && return
+		sleep 0.1
+	done
+	same "$(sources_text "$dir")" "$(sources_json "$dir")"
+	same "$(peers_text "$dir")" "$(peers_json "$dir")"
+}
+
+sources_text() { sed -E '1d; s/ {2,}/|/g' "$1/sources" | cut -d'|' -f1,4,5; }
+sources_json() { jq -r '.sources[] | [.name, .seeds // "-", .peers // "-"] | join("|")' "$1/status.json"; }
+peers_text() { sed -E '1d; s/ {2,}/|/g' "$1/peers" | cut -d'|' -f1-6 | sort; }
+peers_json() {
+	jq -r '.connected[] | [.addr, .client, .source, .transport, (if .outgoing then "out" else "in" end), .pieces] | join("|")' \
+		"$1/status.json" | sort
 }
 
 port_of() { log_of "$1" | grep -o ' port=[0-9]*' | tail -1 | cut -d= -f2; }

@@ -7,10 +7,10 @@ only_utp='"settings":{"enable_incoming_tcp":false,"enable_outgoing_tcp":false}'
 by_utp() { grep "$3" "$tmp/mnt/$1/.magnetfs/by-hash/$(hash_of "$2")/peers" | grep -q ' utp '; }
 
 utp_only_seed() {
-	farm "{\"op\":\"session\",\"id\":\"utp\",\"listen\":\"$leech_ip:6884\",\"dht\":false,$only_utp}"
+	farm "{\"op\":\"session\",\"id\":\"utp\",\"listen\":\"$leech_ip:6886\",\"dht\":false,$only_utp}"
 	seed_libtorrent utp xpe.bin
 	mount_fs utp --no-dht --no-lpd
-	add utp xpe.bin "$leech_ip:6884"
+	add utp xpe.bin "$leech_ip:6886"
 	equal utp xpe.bin
 	by_utp utp xpe.bin libtorrent
 }
@@ -32,7 +32,7 @@ serves_utp() {
 utp_off() {
 	seed_libtorrent utp xpe.bin
 	mount_fs noutp --no-dht --no-lpd --utp off
-	add noutp xpe.bin "$leech_ip:6884"
+	add noutp xpe.bin "$leech_ip:6886"
 	sleep 1
 	same "$(tail -n +2 "$tmp/mnt/noutp/.magnetfs/by-hash/$(hash_of xpe.bin)/peers")" ""
 	umount_fs noutp
