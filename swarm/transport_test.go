@@ -275,7 +275,7 @@ func TestPunchedHole(t *testing.T) {
 			for i := range sides {
 				sides[i].torrent.dial(target{addr: at[1-i], only: overUTP})
 			}
-			time.Sleep(700 * ms)
+			time.Sleep(1500 * ms)
 			for i, s := range sides {
 				peers := s.torrent.Status().Peers
 				if len(peers) != want || want > 0 && peers[0].Transport != "utp" {

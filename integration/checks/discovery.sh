@@ -21,15 +21,23 @@ told_by() { [ "$(source_of "$2" "$3" "$4")" = "$1" ]; }
 
 # texts MOUNT HASH: by-hash/HASH/sources and peers say what status.json says, where that does not change by itself.
 texts() {
-	local dir=$tmp/mnt/$1/.magnetfs/by-hash/$2 i
+	local dir=$tmp/mnt/$1/.magnetfs/by-hash/$2
 	same "$(head -1 "$dir/sources" | tr -s ' ')" "Name Status Update In Seeds Peers"
 	same "$(head -1 "$dir/peers" | tr -s ' ')" "Address Client Source Via Dir Pieces Down/s Downloaded Uploaded RTT Flags"
-	for i in {1..50}; do # the files are read one after the other, and peers come and go in between
-		[ "$(sources_text "$dir")" = "$(sources_json "$dir")" ] && [ "$(peers_text "$dir")" = "$(peers_json "$dir")" ] && return
-		sleep 0.1
+	same_meanwhile sources_json sources_text "$dir"
+	same_meanwhile peers_json peers_text "$dir"
+}
+
+# same_meanwhile JSON TEXT DIR: both say the same. They are files read one after the other, and peers come and go in
+# between: what counts is a reading of the text during which the other did not change.
+same_meanwhile() {
+	local before text i
+	for i in {1..50}; do
+		before=$("$1" "$3")
+		text=$("$2" "$3")
+		[ "$before" = "$("$1" "$3")" ] && break
 	done
-	same "$(sources_text "$dir")" "$(sources_json "$dir")"
-	same "$(peers_text "$dir")" "$(peers_json "$dir")"
+	same "$text" "$before"
 }
 
 sources_text() { sed -E '1d; s/ {2,}/|/g' "$1/sources" | cut -d'|' -f1,4,5; }
