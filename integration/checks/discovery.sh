@@ -53,7 +53,8 @@ port_of() { log_of "$1" | grep -o ' port=[0-9]*' | tail -1 | cut -d= -f2; }
 # no_longer_seeds SESSION NAME
 no_longer_seeds() { farm "{\"op\":\"remove\",\"id\":\"$1\",\"hash\":\"$(hash_of "$2")\"}"; }
 
-found_peers() { row found "$(hash_of found-two.bin)" DHT | jq -e '.peers >= 1'; }
+# found_somebody: seeds or downloaders: who has finished is no longer among the peers of that row.
+found_somebody() { row found "$(hash_of found-two.bin)" DHT | jq -e '(.seeds // 0) + .peers >= 1'; }
 
 # Two clients that have only the hash and the DHT get all of it from us.
 found_by_dht() {
@@ -77,7 +78,7 @@ found_by_dht() {
 	texts found "$(hash_of found-two.bin)"
 	says found "$(hash_of found-two.bin)" DHT '.status | test("^working .[0-9]+ nodes")'
 	soon 20 dht_rests found "$(hash_of found-two.bin)" # no time is told while it looks
-	soon 10 found_peers # the next lookup sees them; by uTP they come sooner than that
+	soon 10 found_somebody
 }
 
 # What transmission 3.00 began above. Its own timers: it asks the DHT for a new torrent after a random time of up to 20 s,
@@ -249,13 +250,16 @@ private_torrent() {
 cut_off() { local i; for i in "$@"; do ip route add blackhole "$i"; done; }
 back() { local i; for i in "$@"; do ip route del blackhole "$i"; done; }
 
+# knows_all_nodes MOUNT HASH
+knows_all_nodes() { row "$1" "$2" DHT | jq -e ".status | capture(\"working .(?<n>[0-9]+) nodes\").n | tonumber >= $dht_count"; }
+
 bootstrap_node_dies() {
 	local router
 	router=$(dht_ip 8)
 	mount_fs orphan --no-lpd --dht-bootstrap "$(dht_ip 8):6881"
 	add orphan spelled.bin
 	equal orphan spelled.bin
-	soon 5 says orphan "$(hash_of spelled.bin)" DHT ".status | capture(\"working .(?<n>[0-9]+) nodes\").n | tonumber >= $dht_count"
+	soon 5 knows_all_nodes orphan "$(hash_of spelled.bin)"
 	cut_off "$router"
 	add orphan later.bin
 	equal orphan later.bin
