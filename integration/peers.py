@@ -6,6 +6,7 @@
 
 Requests:
   {"op":"session","id":"s","listen":"198.18.2.1:6881","dht":true,"lsd":false,"bootstrap":"host:port,…","settings":{…}}
+  {"op":"close","id":"s"}
   {"op":"mirror","listen":"198.18.6.1:6880"}             a bootstrap node that knows nobody
                   A session picks its node ID anew when it first hears its address. What is told of other nodes only after
                   that has no dead IDs in its tables: with those, transmission needs minutes for its first announce.
@@ -18,6 +19,10 @@ Requests:
   {"op":"remove","id":"s","hash":"hex"}
   {"op":"announce","id":"s"}                              announces all its torrents in the DHT
   {"op":"table","id":"s"}                                 number of nodes in its routing table
+  {"op":"put","id":"s","value":"text"}                    stores an item in the DHT (BEP 44); its target, and how many nodes took it
+  {"op":"put","id":"s","value":"text","key":"hex","private":"hex","salt":""}    the same with a mutable one
+  {"op":"get","id":"s","target":"hex"}                    such an item; of a mutable one give key and salt
+  {"op":"sample","id":"s","node":["host",port]}           info-hashes that a node tells of (BEP 51)
 """
 import json, os, socket, struct, sys, threading, time, warnings
 import bencode
@@ -52,6 +57,11 @@ class Farm:
             'dht_block_ratelimit': 1000000, 'dht_upload_rate_limit': 1000000, 'alert_mask': 0, 'aio_threads': 1, 'hashing_threads': 1,
             'unchoke_slots_limit': -1, 'allow_multiple_connections_per_ip': True, **r.get('settings', {}),
         })
+
+    def close(self, r):
+        for key in [k for k in self.handles if k[0] == r['id']]:
+            del self.handles[key]
+        del self.sessions[r['id']]  # returns when it has ended
 
     def mirror(self, r):
         threading.Thread(target=tell_addresses, args=(r['listen'],), daemon=True).start()
@@ -113,11 +123,51 @@ class Farm:
     def table(self, r):
         return {'nodes': self.sessions[r['id']].status().dht_nodes}
 
+    def _alert(self, r, kind, do):
+        """Does something and returns the alert of this kind that it leads to."""
+        s = self.sessions[r['id']]
+        s.pop_alerts()
+        do(s)
+        end = time.monotonic() + r.get('timeout', 20)
+        while time.monotonic() < end:
+            s.wait_for_alert(200)
+            for a in s.pop_alerts():
+                if isinstance(a, kind):
+                    return a
+        raise TimeoutError('no ' + kind.__name__)
+
+    def put(self, r):
+        if 'key' in r:
+            key, private = bytes.fromhex(r['key']), bytes.fromhex(r['private'])
+            a = self._alert(r, self.lt.dht_put_alert,
+                            lambda s: s.dht_put_mutable_item(private, key, r['value'], r.get('salt', '')))
+        else:
+            a = self._alert(r, self.lt.dht_put_alert, lambda s: s.dht_put_immutable_item(r['value']))
+        return {'target': str(a.target), 'nodes': a.num_success, 'seq': a.seq}
+
+    def get(self, r):
+        if 'key' in r:
+            a = self._alert(r, self.lt.dht_mutable_item_alert,
+                            lambda s: s.dht_get_mutable_item(bytes.fromhex(r['key']), r.get('salt', '')))
+            return {'value': self._text(a.item), 'seq': a.seq}
+        target = self.lt.sha1_hash(bytes.fromhex(r['target']))
+        return {'value': self._text(self._alert(r, self.lt.dht_immutable_item_alert, lambda s: s.dht_get_immutable_item(target)).item)}
+
+    @staticmethod
+    def _text(item):
+        v = item.get('value') if isinstance(item, dict) else item
+        return v.decode() if isinstance(v, bytes) else v
+
+    def sample(self, r):
+        a = self._alert(r, self.lt.dht_sample_infohashes_alert,
+                        lambda s: s.dht_sample_infohashes(tuple(r['node']), self.lt.sha1_hash(os.urandom(20))))
+        return {'samples': [str(h) for h in a.samples], 'all': a.num_infohashes, 'nodes': a.num_nodes}
+
     def answer(self, line):
         try:
             r = json.loads(line)
             if r['op'] not in ('session', 'mirror', 'nodes', 'seed', 'leech', 'wait', 'connect', 'peers', 'remove', 'announce',
-                               'table'):
+                               'table', 'put', 'get', 'sample', 'close'):
                 raise ValueError('op %r' % r['op'])
             return dict(getattr(self, r['op'])(r) or {}, ok=True)
         except Exception as e:

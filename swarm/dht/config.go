@@ -103,7 +103,8 @@ const (
 	// maxPending bounds the queries that wait for an answer, of all lookups.
 	maxPending = 512
 
-	// maxAnswer is the largest packet we send (BEP 32).
+	// maxAnswer is the largest packet we send (BEP 32), but for one with an
+	// item of BEP 44.
 	maxAnswer = 1024
 
 	// maxRouters bounds the known addresses of bootstrap hosts.

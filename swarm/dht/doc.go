@@ -41,6 +41,7 @@
 // to exactly that address with that transaction ID is pending. Addresses pass
 // the policy of package endpoint: local ones are believed from local informants
 // only. Answers to strangers are limited per source and in all, and never
-// larger than 1,024 bytes; errors are never larger than the query; garbage is
-// not answered.
+// larger than 1,024 bytes, or by the key, signature and IDs beside it than a
+// stored item, which may have 1,000 (BEP 44); errors are never larger than the
+// query; garbage is not answered.
 package dht
