@@ -55,7 +55,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/dht checks/home checks/life checks/adding checks/reading checks/scanner checks/disk checks/scale checks/peers checks/utp checks/blocking checks/control checks/cli checks/packaging; do
+for part in net spaces seeds lib checks/discovery checks/dht checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/disk checks/scale checks/peers checks/utp checks/blocking checks/control checks/cli checks/packaging; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -69,6 +69,7 @@ checks=(
 	disk_survives_restart disk_survives_kill_9 whole_files_pass_through disk_is_locked disk_show_and_clear without_disk disk_is_full
 	thousands_of_files many_torrents fio_verifies
 	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv scanners_cost_little
+	idle_torrents_give_way
 	pin_a_file pin_is_kept pin_too_large pin_by_magnet wait_for_metadata status_goes_on status_view status_view_of_waiting
 	home_draws_one_copy
 	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission

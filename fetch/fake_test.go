@@ -165,6 +165,7 @@ type fakeSwarm struct {
 	had       map[int]bool
 	absent    map[int]bool // no peer has them
 	wants     map[uint64][]swarm.Want
+	open      map[uint64]bool
 	calls     int // of SetWants
 	delivered []int
 	lastBlock time.Time
@@ -256,6 +257,17 @@ func (s *fakeSwarm) SetWants(reader uint64, wants []swarm.Want) {
 		s.wants[reader] = wants
 	}
 	s.poke()
+}
+
+func (s *fakeSwarm) SetOpen(reader uint64, open bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = map[uint64]bool{}
+	}
+	if s.open[reader] = open; !open {
+		delete(s.open, reader)
+	}
 }
 
 func (s *fakeSwarm) Evicted(pieces ...int) {

@@ -37,6 +37,8 @@ type Swarm interface {
 	// SetWants replaces the whole list of wants of one reader; an empty list
 	// forgets the reader.
 	SetWants(reader uint64, wants []swarm.Want)
+	// SetOpen says that a reader is there, wanting something or not, or no longer.
+	SetOpen(reader uint64, open bool)
 	// Evicted says that the store no longer holds these pieces.
 	Evicted(pieces ...int)
 	// Held says that the store holds these pieces though they did not come from

@@ -163,5 +163,6 @@ func (r *Reader) Close() {
 	close(r.closed)
 	r.t.lib.readers.remove(r)
 	r.sync(time.Now())
+	r.t.swarm().SetOpen(r.id, false)
 	r.t.tellUnkept(nil, true)
 }

@@ -181,6 +181,7 @@ func (t *Torrent) Open(n *Node) (*Reader, error) {
 	if err := t.lib.addReader(r); err != nil {
 		return nil, err
 	}
+	t.swarm().SetOpen(r.id, true)
 	return r, nil
 }
 
@@ -300,6 +301,7 @@ func (t *Torrent) gone() error {
 type outcast struct{ status swarm.Status }
 
 func (outcast) SetWants(uint64, []swarm.Want) {}
+func (outcast) SetOpen(uint64, bool)          {}
 func (outcast) Evicted(...int)                {}
 func (outcast) Held(...int)                   {}
 func (outcast) Supply(int) swarm.Supply       { return swarm.Supply{} }

@@ -209,6 +209,7 @@ func (l *loop) peerEvent(now time.Time, id picker.PeerID, ev peer.Event) {
 func (l *loop) disconnected(now time.Time, r *remote, err error) {
 	l.log.Debug("disconnected", "peer", r.addr, "client", r.client(), "err", err)
 	delete(l.peers, r.id)
+	l.claim(r, noClaim)
 	if l.meta != nil {
 		l.meta.gone(r.id)
 	}

@@ -57,6 +57,9 @@ type effects interface {
 	seenAs(ip, informant netip.Addr)
 	// external is what is known of our addresses and port, by family.
 	external() [2]netip.AddrPort
+	// claim tells the session's other torrents what a peer's slot is to this one,
+	// and says whether one of them waits for it.
+	claim(addr netip.AddrPort, c claim) (rival bool)
 }
 
 // event is one thing that happened to a torrent: something a peer's connection
@@ -110,7 +113,12 @@ type (
 		reply chan<- Supply
 	}
 	evStatus struct{ reply chan<- Status }
-	evTick   struct{}
+	evOpen   struct {
+		reader uint64
+		open   bool
+	}
+	evRival struct{}
+	evTick  struct{}
 )
 
 // loop is the state of one torrent. Only the torrent's goroutine touches it, and
@@ -140,7 +148,8 @@ type loop struct {
 	dialing int
 
 	readers  map[uint64][]Want
-	since    map[int]time.Time // blocked pieces, since when
+	open     map[uint64]struct{} // readers that are there, wanting something or not
+	since    map[int]time.Time   // blocked pieces, since when
 	lastWant time.Time
 	added    time.Time
 
@@ -200,6 +209,14 @@ func (l *loop) handle(now time.Time, ev event) {
 		m.reply <- l.supply(m.piece)
 	case evStatus:
 		m.reply <- l.status(now)
+	case evOpen:
+		if m.open {
+			l.open[m.reader] = struct{}{}
+		} else {
+			delete(l.open, m.reader)
+		}
+	case evRival:
+		l.interested = true
 	case evTick:
 	default:
 		panic(fmt.Sprintf("swarm: event %T", m))
@@ -221,6 +238,12 @@ func (l *loop) flush(now time.Time) time.Time {
 	if l.layers != nil && l.wantPeers(now) {
 		for _, q := range l.layers.next(now) {
 			l.send(l.peers[q.peer], wire.Message{ID: wire.HashRequest, Data: q.span.Append(nil)})
+		}
+	}
+	if l.interested { // before requests: some peers reject those of peers that are not
+		l.interested = false
+		for _, r := range l.peers {
+			l.setInterest(r, now)
 		}
 	}
 	if l.picker != nil {
@@ -271,12 +294,6 @@ func (l *loop) schedule(now time.Time) {
 	// A read that has gone to sleep since is looked after sooner than was planned.
 	if at := l.picker.NextLate(now); l.nextLate.IsZero() || !at.IsZero() && at.Before(l.nextLate) {
 		l.nextLate = at
-	}
-	if l.interested {
-		l.interested = false
-		for _, r := range l.peers {
-			l.setInterest(r, now)
-		}
 	}
 }
 

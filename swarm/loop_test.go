@@ -54,6 +54,9 @@ type fakeEffects struct {
 	selves  [2]netip.AddrPort
 
 	hashesServed int
+
+	claims map[netip.AddrPort]claim
+	rival  bool // another torrent waits for every peer
 }
 
 func (f *fakeEffects) hash(j hashJob)             { f.hashes = append(f.hashes, j) }
@@ -66,6 +69,13 @@ func (f *fakeEffects) serveHashes(picker.PeerID, conn, *metainfo.Info, wire.Hash
 	f.hashesServed++
 }
 func (f *fakeEffects) external() [2]netip.AddrPort { return f.selves }
+func (f *fakeEffects) claim(addr netip.AddrPort, c claim) bool {
+	if f.claims == nil {
+		f.claims = map[netip.AddrPort]claim{}
+	}
+	f.claims[addr] = c
+	return f.rival
+}
 func (f *fakeEffects) dial(to target) {
 	f.dialled = append(f.dialled, to.addr)
 	f.ways[to.addr] = to.way
@@ -111,7 +121,7 @@ func newStage(t *testing.T, pieces int, private bool) *stage {
 		hash: hash, peerID: [20]byte{5}, port: 6881, maxPeers: 10, maxBuild: 1 << 20,
 		log: slog.New(slog.DiscardHandler), do: do, meta: newMetadata(hash),
 		build: newAssembly(), peers: map[picker.PeerID]*remote{}, cands: newCandidates(),
-		readers: map[uint64][]Want{}, since: map[int]time.Time{}, added: s.now, lastWant: s.now,
+		readers: map[uint64][]Want{}, open: map[uint64]struct{}{}, since: map[int]time.Time{}, added: s.now, lastWant: s.now,
 	}
 	return s
 }

@@ -25,6 +25,7 @@ func (l *loop) message(now time.Time, r *remote, m wire.Message) {
 		if l.picker != nil {
 			l.picker.SetChoking(r.id, r.peerChoking, r.fast())
 		}
+		l.interested = true
 	case wire.Interested:
 		r.peerInterested = true
 		l.fillSlots(now)
@@ -109,22 +110,6 @@ func (l *loop) allowedFast(r *remote, piece int) {
 	if len(r.early.fast) < maxFastPieces {
 		r.early.fast = append(r.early.fast, uint32(piece))
 	}
-}
-
-// setInterest tells the peer whether we want something from it. Before the info
-// is known we are interested in everybody: the unchoke then comes while the
-// metadata is on its way.
-func (l *loop) setInterest(r *remote, now time.Time) {
-	want := l.wantPeers(now) && (l.picker == nil || l.picker.HasMissing(r.id))
-	if want == r.amInterested {
-		return
-	}
-	r.amInterested = want
-	id := wire.NotInterested
-	if want {
-		id = wire.Interested
-	}
-	l.send(r, wire.Message{ID: id})
 }
 
 // extended takes an extension message (BEP 10). Ids are those that we announced.

@@ -20,6 +20,9 @@ func (l *loop) setWants(now time.Time, m evWants) {
 			}
 		}
 		l.readers[m.reader] = m.wants
+		for _, r := range l.peers {
+			r.yielded = false
+		}
 	}
 	l.lastWant = now
 	l.applyWants(now)

@@ -72,6 +72,9 @@ type remote struct {
 	amInterested   bool
 	peerChoking    bool
 	peerInterested bool
+	claimed        claim // what its slot is to us, as the session knows it
+	claimedAt      netip.AddrPort
+	yielded        bool // to another torrent, until something is wanted again
 
 	requests []wire.Message // of the peer, not yet handed to a server
 	serving  int            // handed to a server, not finished

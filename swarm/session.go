@@ -98,6 +98,7 @@ type Session struct {
 	key       uint32      // by which trackers know us (BEP 3)
 	dht       *dhtNodes   // nil if off
 	lpd       *lpd.Server // nil if off
+	slots     slots
 	wg        sync.WaitGroup
 
 	mu       sync.Mutex // guards torrents and closed; a leaf
@@ -228,6 +229,7 @@ func (s *Session) start(t *Torrent) {
 		peers:    map[picker.PeerID]*remote{},
 		cands:    newCandidates(),
 		readers:  map[uint64][]Want{},
+		open:     map[uint64]struct{}{},
 		since:    map[int]time.Time{},
 		added:    now,
 		lastWant: now,

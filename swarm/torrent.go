@@ -67,6 +67,7 @@ func (t *Torrent) run(l *loop) {
 		case <-t.ctx.Done():
 			close(t.done)
 			l.close()
+			t.session.slots.leave(t)
 			return
 		}
 		wake := time.Hour
@@ -103,6 +104,12 @@ func (t *Torrent) eventTime(ev event) time.Time {
 // the reader. Deadlines order the work of all readers of the torrent.
 func (t *Torrent) SetWants(reader uint64, wants []Want) {
 	t.post(event{msg: evWants{reader, wants}})
+}
+
+// SetOpen says that a reader is there, or no longer. While one is, though it wants
+// nothing at the moment, peers are kept unchoked for longer.
+func (t *Torrent) SetOpen(reader uint64, open bool) {
+	t.post(event{msg: evOpen{reader, open}})
 }
 
 // Evicted says that the store no longer holds these pieces.

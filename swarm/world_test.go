@@ -140,7 +140,7 @@ func (w *world) joinFrom(host *simnet.Host, j joins) *client {
 	c := &client{
 		w:     w,
 		host:  host,
-		store: &shelf{tor: w.tor, pieces: map[int][]byte{}, at: map[int]time.Time{}, news: make(chan struct{})},
+		store: newShelf(w.tor),
 		info:  make(chan *metainfo.Info, 1),
 	}
 	for _, i := range j.have {
@@ -241,6 +241,10 @@ type shelf struct {
 	twice  []int         // pieces that came although they were there
 	reads  int           // of ReadPiece
 	news   chan struct{} // closed when a piece comes
+}
+
+func newShelf(tor *swarmtest.Torrent) *shelf {
+	return &shelf{tor: tor, pieces: map[int][]byte{}, at: map[int]time.Time{}, news: make(chan struct{})}
 }
 
 func (s *shelf) PieceVerified(index int, data []byte) {

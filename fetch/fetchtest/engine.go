@@ -217,6 +217,9 @@ func (s *fake) SetWants(reader uint64, wants []swarm.Want) {
 	s.fetch()
 }
 
+// SetOpen implements fetch.Swarm.
+func (s *fake) SetOpen(uint64, bool) {}
+
 // Evicted implements fetch.Swarm.
 func (s *fake) Evicted(pieces ...int) {
 	s.mu.Lock()

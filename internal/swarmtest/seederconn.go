@@ -199,8 +199,10 @@ func (c *seederConn) handle(m wire.Message) {
 			s.admit(c)
 		}
 	case wire.NotInterested:
-		if s.cfg.Slots > 0 && c.hasSlot {
-			c.choke()
+		if s.cfg.Slots > 0 {
+			if c.hasSlot {
+				c.choke()
+			}
 			s.release(c)
 		}
 	case wire.Request:
