@@ -73,7 +73,7 @@ checks=(
 	pin_a_file pin_is_kept pin_too_large pin_by_magnet wait_for_metadata status_goes_on status_view status_view_of_waiting
 	home_draws_one_copy
 	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission
-	dht_serves dht_serves_libtorrent dht_stops_floods
+	dht_serves dht_serves_libtorrent dht_stops_floods dht_believes_little dht_row_counts
 	libtorrent_alone aria2_alone xpe_only lpd_only routers_by_name
 	serves_libtorrent serves_aria2 version_2 utp_only_seed serves_utp utp_off
 	hostile_metainfo hostile_metadata wrong_metadata bad_peers_do_not_harm

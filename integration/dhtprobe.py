@@ -6,9 +6,10 @@
   dhtprobe.py strange NODE IP             packets that deserve no answer, or an error
   dhtprobe.py flood NODE IP IP            more than anybody may ask, beside somebody who asks little
   dhtprobe.py rotation NODE IP SECONDS    how long a token lives; asks for so long
-  dhtprobe.py nodes LOG NODE,NODE… [VALUE… | filters | strange]
-                                          is these nodes, until it is killed: they name VALUEs (host:port) as peers, or answer
-                                          scrapes with the filters of BEP 33's example, or name hosts that nobody may ask
+  dhtprobe.py nodes LOG NODE,NODE… [WHAT…]
+                                          is these nodes, until it is killed; LOG gets a line for each query. WHAT they say: a
+                                          host:port that is a peer; "filters", those of BEP 33's example, to scrapes; "strange",
+                                          peers and nodes that nobody may ask
 """
 import hashlib, ipaddress, os, sys, time
 import krpc
@@ -165,23 +166,26 @@ def bloom(addresses):
     return bytes(f)
 
 
+# The last two are there, if the check wants it, and must never be asked: nobody of another network may name them.
+MARTIANS = [('0.0.0.0', 6881), ('127.0.0.1', 6881), ('224.0.0.1', 6881), ('239.192.152.143', 6771), ('255.255.255.255', 6881),
+            ('240.0.0.1', 6881), ('169.254.1.1', 6881), ('192.168.1.1', 6881), ('198.18.2.1', 0), ('127.0.0.1', 7999),
+            ('10.99.0.1', 7999)]
+
+
 def nodes(log, addrs, *say):
     values, filters, odd = [], None, b''
-    if say == ('filters',):
-        v4, v6 = ['192.0.2.%d' % i for i in range(256)], ['2001:db8::%x' % i for i in range(0x3e8)]
-        filters = (bloom(v4 + v6), bloom(v4))
-        same("BEP 33's example", hashlib.sha1(filters[0]).hexdigest(), 'e4dabf3c822dcd0030ee21df8369bfef2594b52b')
-    elif say == ('strange',):
-        odd = b''.join(os.urandom(20) + krpc.compact(h, p) for h, p in MARTIANS)
-        values = [krpc.compact(h, p) for h, p in MARTIANS]
-    else:
-        values = [krpc.compact(*krpc.addr_of(v)) for v in say]
+    for what in say:
+        if what == 'filters':
+            v4, v6 = ['192.0.2.%d' % i for i in range(256)], ['2001:db8::%x' % i for i in range(0x3e8)]
+            filters = (bloom(v4 + v6), bloom(v4))
+            same("BEP 33's example", hashlib.sha1(filters[0]).hexdigest(), 'e4dabf3c822dcd0030ee21df8369bfef2594b52b')
+        elif what == 'strange':
+            odd = b''.join(os.urandom(20) + krpc.compact(*m) for m in MARTIANS)
+            values += [krpc.compact(*m) for m in MARTIANS]
+        else:
+            values.append(krpc.compact(*krpc.addr_of(what)))
     with open(log, 'w') as f:
         krpc.Nodes([krpc.addr_of(a) for a in addrs.split(',')], f, values, filters, odd).serve()
-
-
-MARTIANS = [('0.0.0.0', 6881), ('127.0.0.1', 6881), ('224.0.0.1', 6881), ('239.192.152.143', 6771), ('255.255.255.255', 6881),
-            ('240.0.0.1', 6881), ('169.254.1.1', 6881), ('10.0.0.1', 6881), ('192.168.1.1', 6881), ('198.18.2.1', 0)]
 
 
 if __name__ == '__main__':
