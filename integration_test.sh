@@ -55,7 +55,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/dht checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/disk checks/scale checks/peers checks/utp checks/blocking checks/control checks/cli checks/packaging; do
+for part in net spaces seeds lib checks/discovery checks/dht checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/disk checks/trouble checks/scale checks/peers checks/utp checks/blocking checks/control checks/cli checks/packaging; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -82,7 +82,7 @@ checks=(
 	dead_torrent_slows_nobody read_times_out removing_ends_reads nothing_accumulates umount_ends_reads
 	transmission_alone restart_keeps_torrents
 	second_mount port_is_kept unresolvable_names foreground_and_signals second_signal_forces busy_mount_is_detached unmounted_by_others
-	killed_mount_is_repaired stopped_process no_fuse_device
+	killed_mount_is_repaired killed_process_that_hangs stopped_process no_fuse_device
 	doctor_finds_faults manual_pages completion_in_shells settings_of_a_mount tells_systemd log_for_everybody mount_by_mount mount_by_fstab
 )
 if [ -n "$MAGNETFS_ROOT" ]; then # only root can become somebody else

@@ -18,7 +18,7 @@ const (
 	// short of room.
 	growingValid = time.Second
 	wholeValid   = time.Minute
-	// Aliases, transient folders and uploads are asked for again each time.
+	// Names in the root are asked for each time (notifyChanges says why).
 	notValid = 0
 )
 

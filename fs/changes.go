@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+
 	"magnetfs/fetch"
 )
 
@@ -84,6 +86,12 @@ func (q *changeQueue) last(start time.Time) time.Time {
 // notifyChanges tells the kernel what it holds that is no longer true. It runs in
 // a goroutine of its own, holds no lock, and ends when the queue is closed: a
 // notification never outlasts the connection.
+//
+// None is about a name in the root. The kernel takes the lock of the folder for
+// that, which a mkdir or rmdir holds until it is answered. If the process is killed
+// at that moment, nobody answers, so the notification, its thread, the descriptor
+// and the connection stay for ever, and with them all who use the mount. So names in
+// the root are asked for each time.
 func (m *mount) notifyChanges() {
 	for {
 		list, ok := m.changes.take()
@@ -108,14 +116,6 @@ func (m *mount) notify(c fetch.Change) {
 		if f := m.folder(c.Torrent); f != nil {
 			f.renamed(c.Old)
 		}
-	case fetch.Labelled:
-		// The kernel has moved its entry itself if mv named the folder by its own
-		// name. If not, its entry of that would be in the way of others.
-		if child := m.root.GetChild(c.Old); child != nil {
-			if d, ok := child.Operations().(*dirNode); ok && d.f.t == c.Torrent && d.view == d.f.gen {
-				_ = m.root.NotifyEntry(c.Old)
-			}
-		}
 	case fetch.Ready:
 		for name, child := range m.root.Children() {
 			if d, ok := child.Operations().(*dirNode); ok && d.f.t == c.Torrent {
@@ -125,14 +125,23 @@ func (m *mount) notify(c fetch.Change) {
 		}
 	case fetch.Removed:
 		m.folders.forget(c.Torrent)
-		for name, child := range m.root.Children() {
+		for _, child := range m.root.Children() {
 			if d, ok := child.Operations().(*dirNode); ok && d.f.t == c.Torrent {
-				if m.root.NotifyDelete(name, child) != 0 {
-					_ = m.root.NotifyEntry(name)
-				}
+				// What nobody looks for again would stay in memory until the kernel is
+				// short of it, in which it is not told that it may be (before Linux 6.18).
+				_ = m.root.NotifyPrune(descendants(child))
 			}
 		}
 	}
+}
+
+// descendants are the nodes of a tree, each after those below it.
+func descendants(n *fusefs.Inode) []*fusefs.Inode {
+	var all []*fusefs.Inode
+	for _, child := range n.Children() {
+		all = append(all, descendants(child)...)
+	}
+	return append(all, n)
 }
 
 // notifyHidden has the kernel forget a name in the folder itself.

@@ -205,13 +205,16 @@ func unmountByHelper(target, flags string) error {
 
 // connectionOf returns a function that ends the connection of a mount, which
 // fails every request of programs that still use it. It needs the control file
-// system of FUSE to be mounted; without it the function does nothing.
-func connectionOf(target string) (abort func()) {
+// system of FUSE to be mounted.
+func connectionOf(target string) (abort func() error) {
 	on, err := mountOn(target)
-	if err != nil || on == nil {
-		return func() {}
+	if err == nil && on == nil {
+		err = unix.EINVAL
+	}
+	if err != nil {
+		return func() error { return err }
 	}
 	_, minor, _ := strings.Cut(on.device, ":")
 	name := fmt.Sprintf("/sys/fs/fuse/connections/%s/abort", minor)
-	return func() { _ = os.WriteFile(name, []byte("1"), 0) }
+	return func() error { return os.WriteFile(name, []byte("1"), 0) }
 }

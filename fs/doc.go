@@ -35,5 +35,6 @@
 //     number (folders.go).
 //   - LOOKUP does not tell what it is for (caller.go).
 //   - All handles of a file must be passed through, or none (passthrough.go).
-//   - A notification about a folder blocks while a call in it is being handled.
+//   - A notification about a name in a folder blocks while a call in it is being
+//     handled, for ever if we are killed meanwhile (changes.go).
 package fs

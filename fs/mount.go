@@ -287,9 +287,9 @@ func (s *Server) unmount() error {
 	if s.ended(time.Second) {
 		return nil
 	}
-	abort()
+	err := abort()
 	if !s.ended(time.Second) {
-		m.log.Info("somebody still holds the mount; it ends with this process", "target", s.target)
+		m.log.Info("somebody still holds the mount; it ends with this process", "target", s.target, "abort", err)
 	}
 	return nil
 }

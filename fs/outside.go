@@ -73,3 +73,21 @@ func Unmount(path string, lazily bool) error {
 	}
 	return err
 }
+
+// Abort ends the connection of a mount whose process does not answer: calls of
+// programs that wait for it fail. The folder stays mounted, unless nobody used it.
+// The mount itself is not touched.
+//
+// Root always may, and others may end their own where the control file system of
+// FUSE is mounted, as it is by systemd.
+func Abort(path string) error {
+	err := connectionOf(path)()
+	if err == nil {
+		return nil
+	}
+	// The kernel aborts first, and unmounts then if it can.
+	if force := unix.Unmount(path, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW); force == nil || errors.Is(force, unix.EBUSY) {
+		return nil
+	}
+	return fmt.Errorf("fs: ending the connection of %s: %w", path, err)
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"syscall"
-	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -83,11 +82,7 @@ func (m *mount) folderInode(ctx context.Context, parent *fusefs.Inode, t *fetch.
 	if view != f.gen {
 		d.spelling = name
 	}
-	valid := time.Duration(notValid)
-	if view == f.gen {
-		valid = longValid
-	}
-	out.SetEntryTimeout(valid)
+	out.SetEntryTimeout(notValid) // see notifyChanges
 	out.SetAttrTimeout(f.fillRoot(&out.Attr))
 	return parent.NewInode(ctx, d, fusefs.StableAttr{Mode: fuse.S_IFDIR, Ino: out.Attr.Ino, Gen: view}), 0
 }

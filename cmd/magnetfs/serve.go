@@ -54,9 +54,11 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 
-	if path, err := fs.Find(dir); o.device == 0 && err == nil && alive(path) {
-		// Said here, because the state folder is locked as well.
-		return fmt.Errorf("%w: %s: magnetfs is mounted on it already", fs.ErrTarget, path)
+	if path, err := fs.Find(dir); o.device == 0 && err == nil {
+		// Here, because the state folder and the port are in use as well.
+		if err := notServed(path, log); err != nil {
+			return err
+		}
 	}
 	limitMemory(int64(o.ram) + o.writeQueue())
 	pieces, err := cache.New(cache.Config{Bytes: int64(o.ram)})
@@ -177,22 +179,6 @@ func force(signals <-chan os.Signal, target string, log *slog.Logger) {
 		log.Error("detaching", "err", err)
 	}
 	os.Exit(int(exitInterrupted))
-}
-
-// alive tells whether somebody serves the mount on path. One that does not answer
-// is alive.
-func alive(path string) bool {
-	answer := make(chan error, 1)
-	go func() {
-		_, err := os.Stat(path)
-		answer <- err
-	}()
-	select {
-	case err := <-answer:
-		return !errors.Is(err, syscall.ENOTCONN)
-	case <-time.After(2 * time.Second):
-		return true
-	}
 }
 
 // openSession opens the sockets, on the port of earlier runs if it is free.

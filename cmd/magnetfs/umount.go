@@ -46,7 +46,8 @@ files of it open have 5 s; then it is detached from under them.`,
 // umount ends the mount on path. Its own process does it best, because it can end
 // blocked reads; if it cannot be asked we take the mount away.
 func umount(path string) error {
-	if pid := daemonOf(path); pid != 0 {
+	pid, answered := daemonOf(path)
+	if pid != 0 {
 		err := terminate(pid, stopPatience)
 		switch {
 		case err == nil && !mounted(path):
@@ -55,6 +56,11 @@ func umount(path string) error {
 			return withCode(exitBusy, fmt.Errorf("the process %d of %s was told to stop and has not after %v; "+
 				"magnetfs.log may say why, kill -9 %d ends it", pid, path, stopPatience, pid))
 		}
+	}
+	if !answered {
+		// Programs would wait for it for ever, and the process for them perhaps. If it
+		// may not be, they go on doing so behind a folder that is free.
+		_ = fs.Abort(path)
 	}
 	end := time.Now().Add(busyPatience)
 	err := fs.Unmount(path, false)
@@ -76,9 +82,9 @@ func mounted(path string) bool {
 	return !errors.Is(err, fs.ErrNotMounted)
 }
 
-// daemonOf asks the mount which process serves it. 0 if it does not answer, or if
-// no process of that number is magnetfs here: it may be in another container.
-func daemonOf(path string) int {
+// daemonOf asks the mount which process serves it. The id is 0 if no process of that
+// number is magnetfs here: it may be in another container, or dead.
+func daemonOf(path string) (pid int, answered bool) {
 	answer := make(chan int, 1)
 	go func() {
 		b, err := os.ReadFile(filepath.Join(path, controlName, "pid"))
@@ -92,11 +98,12 @@ func daemonOf(path string) int {
 	case pid := <-answer:
 		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 		if pid > 0 && err == nil && strings.HasPrefix(string(name), "magnetfs") {
-			return pid
+			return pid, true
 		}
-	case <-time.After(2 * time.Second): // stopped, or hanging
+		return 0, true
+	case <-time.After(answerPatience): // stopped, or hanging
+		return 0, false
 	}
-	return 0
 }
 
 // terminate sends SIGTERM and waits for the end of the process. ETIMEDOUT if it
