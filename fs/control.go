@@ -154,13 +154,19 @@ func (m *mount) hashEntry(hash string) controlEntry {
 // statusText is the table of every torrent.
 func (m *mount) statusText() ([]byte, error) {
 	var b bytes.Buffer
-	for i, r := range m.reports() {
+	if m.cfg.Notice != nil {
+		if line := m.cfg.Notice(); line != "" {
+			fmt.Fprintf(&b, "%s\n\n", line)
+		}
+	}
+	reports := m.reports()
+	for i, r := range reports {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
 		r.text(&b)
 	}
-	if b.Len() == 0 {
+	if len(reports) == 0 {
 		b.WriteString("no torrents: add one with mkdir '<folder>/magnet:?xt=urn:btih:…'\n")
 	}
 	return b.Bytes(), nil

@@ -14,6 +14,7 @@ Requests:
   {"op":"seed","id":"s","torrent":"x.torrent","save":"dir"}
   {"op":"leech","id":"s","magnet":"magnet:?…","save":"dir","peer":["host",port]}     peer may be left out
   {"op":"wait","id":"s","hash":"hex","timeout":30}        until the leecher is complete
+  {"op":"done","id":"s","hash":"hex"}                     bytes that a leecher has
   {"op":"connect","id":"s","hash":"hex","peer":["host",port]}
   {"op":"peers","id":"s","hash":"hex"}                    connected peers as host:port, each with those who told of it
   {"op":"remove","id":"s","hash":"hex"}
@@ -103,6 +104,9 @@ class Farm:
                 raise TimeoutError('%.0f %% after %s s, %d peers' % (s.progress * 100, r['timeout'], s.num_peers))
             time.sleep(0.05)
 
+    def done(self, r):
+        return {'bytes': self.handles[r['id'], r['hash']].status().total_done}
+
     def connect(self, r):
         self.handles[r['id'], r['hash']].connect_peer(tuple(r['peer']))
 
@@ -166,7 +170,7 @@ class Farm:
     def answer(self, line):
         try:
             r = json.loads(line)
-            if r['op'] not in ('session', 'mirror', 'nodes', 'seed', 'leech', 'wait', 'connect', 'peers', 'remove', 'announce',
+            if r['op'] not in ('session', 'mirror', 'nodes', 'seed', 'leech', 'wait', 'done', 'connect', 'peers', 'remove', 'announce',
                                'table', 'put', 'get', 'sample', 'close'):
                 raise ValueError('op %r' % r['op'])
             return dict(getattr(self, r['op'])(r) or {}, ok=True)

@@ -200,7 +200,7 @@ func (l *loop) peerEvent(now time.Time, id picker.PeerID, ev peer.Event) {
 	case peer.Received:
 		l.message(now, r, ev.Msg)
 	case peer.Drained:
-		l.serveNext(r)
+		l.limits.serving = true
 	case peer.Closed:
 		l.disconnected(now, r, ev.Err)
 	}

@@ -154,6 +154,7 @@ type loop struct {
 	added    time.Time
 
 	choker     choker
+	limits     limits
 	down, up   meter
 	wasted     int64
 	lastBlock  time.Time
@@ -199,7 +200,7 @@ func (l *loop) handle(now time.Time, ev event) {
 			r.serving--
 			r.uploaded += int64(m.sent)
 			l.up.add(m.sent)
-			l.serveNext(r)
+			l.limits.serving = true
 		}
 	case evHashesServed:
 		if r := l.peers[m.id]; r != nil {
@@ -227,6 +228,7 @@ func (l *loop) handle(now time.Time, ev event) {
 // returns when it should be called again at the latest; zero if only an event
 // can make work.
 func (l *loop) flush(now time.Time) time.Time {
+	l.obey(now)
 	if !l.nextTick.IsZero() && !now.Before(l.nextTick) {
 		l.tick(now)
 	}
@@ -247,8 +249,9 @@ func (l *loop) flush(now time.Time) time.Time {
 		}
 	}
 	if l.picker != nil {
-		l.schedule(now)
+		l.ask(now, func() { l.schedule(now) })
 	}
+	l.serve(now)
 	l.dialMore(now)
 	l.sendAll()
 	return l.wakeAt(now)
@@ -432,6 +435,8 @@ func allowedPrivate(s endpoint.Source) bool {
 
 // close ends all connections.
 func (l *loop) close() {
+	l.limits.down.leave(time.Now())
+	l.limits.up.leave(time.Now())
 	for _, r := range l.peers {
 		r.conn.Close(ErrClosed)
 	}

@@ -144,6 +144,7 @@ func (l *loop) gotBlock(now time.Time, r *remote, m wire.Message) {
 	n := len(m.Data)
 	a := l.picker.Received(r.id, b, now)
 	if !a.Asked {
+		l.limits.unbooked += n
 		if r.unasked++; r.unasked > maxUnasked {
 			r.conn.Close(peerFault("many blocks that nobody asked for"))
 		}

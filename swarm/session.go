@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -53,6 +54,9 @@ type Config struct {
 	// 0: 64 MiB.
 	MaxBuild int64
 
+	// Limits bound the rates; SetLimits changes them.
+	Limits Limits
+
 	// Resolve looks a host name up; nil for the system's resolver.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
@@ -84,6 +88,9 @@ type Session struct {
 	encryption mse.Policy
 	log        *slog.Logger
 	resolve    func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	down, up throttle
+	noUpload atomic.Bool
 
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -137,6 +144,7 @@ func NewSession(cfg Config) (*Session, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
+	s.SetLimits(cfg.Limits)
 	copy(s.peerID[:], "-MF0001-")
 	if _, err := io.ReadFull(rand.Reader, s.peerID[8:]); err != nil {
 		return nil, fmt.Errorf("swarm: peer id: %w", err)
@@ -188,6 +196,7 @@ func (s *Session) Add(spec AddSpec) (*Torrent, error) {
 		inbox:   make(chan event, inboxSize),
 		done:    make(chan struct{}),
 		told:    make(chan struct{}),
+		more:    make(chan struct{}, 1),
 	}
 	if spec.Info != nil {
 		close(t.told)
@@ -233,6 +242,12 @@ func (s *Session) start(t *Torrent) {
 		since:    map[int]time.Time{},
 		added:    now,
 		lastWant: now,
+		limits: limits{
+			down:  &share{throttle: &s.down, more: t.more},
+			up:    &share{throttle: &s.up, more: t.more},
+			off:   s.noUpload.Load,
+			isOff: s.noUpload.Load(),
+		},
 	}
 	if t.spec.Info == nil {
 		l.meta = newMetadata(t.spec.InfoHash)
@@ -363,6 +378,8 @@ func (s *Session) Close() error {
 	}
 	wg.Wait()
 	s.cancel()
+	s.down.close()
+	s.up.close()
 	for _, l := range s.listeners {
 		l.Close()
 	}

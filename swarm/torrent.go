@@ -37,6 +37,7 @@ type Torrent struct {
 	endPublic context.CancelFunc
 	finder    *finder
 	told      chan struct{} // closed when OnInfo has returned, or if it is not to be called
+	more      chan struct{} // of capacity 1: the session's limits let more pass, or others do
 }
 
 // untilPrivate returns the context under which DHT, LPD and PEX are used.
@@ -64,6 +65,7 @@ func (t *Torrent) run(l *loop) {
 			l.handle(t.eventTime(ev), ev)
 			t.drain(l)
 		case <-timer.C:
+		case <-t.more:
 		case <-t.ctx.Done():
 			close(t.done)
 			l.close()

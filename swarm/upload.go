@@ -58,7 +58,7 @@ func (l *loop) rechoke(now time.Time) {
 	}
 	open := 0
 	for _, r := range want {
-		l.setChoking(r, !(open < uploadSlots-1 || r.optimistic))
+		l.setChoking(r, l.limits.isOff || !(open < uploadSlots-1 || r.optimistic))
 		if !r.amChoking {
 			open++
 		}
@@ -110,7 +110,7 @@ func (l *loop) fillSlots(now time.Time) {
 			open++
 		}
 	}
-	if open >= uploadSlots {
+	if open >= uploadSlots || l.limits.isOff {
 		return
 	}
 	if l.choker.next.IsZero() {
@@ -152,7 +152,7 @@ func (l *loop) requested(r *remote, m wire.Message) {
 		return
 	}
 	r.requests = append(r.requests, m)
-	l.serveNext(r)
+	l.limits.serving = true
 }
 
 // servedSize is how many bytes of a piece others may ask for. Where a file of a v2
@@ -180,15 +180,5 @@ func (l *loop) cancelled(r *remote, m wire.Message) {
 			l.reject(r, m)
 			return
 		}
-	}
-}
-
-// serveNext hands the peer's requests to a server, as many as its socket takes.
-func (l *loop) serveNext(r *remote) {
-	for len(r.requests) > 0 && r.serving < serveAhead && r.conn.Buffered() < serveBuffered {
-		m := r.requests[0]
-		r.requests = r.requests[1:]
-		r.serving++
-		l.do.serve(r.id, r.conn, r.fast(), m)
 	}
 }

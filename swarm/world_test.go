@@ -118,6 +118,8 @@ type joins struct {
 	have  []int       // and these pieces
 	peers []string    // nil: all seeders
 	max   int         // MaxPeers
+	// limits of the session.
+	limits Limits
 	// network changes what the session sees of its host; nil for no change.
 	network func(*simnet.Host) Network
 }
@@ -152,7 +154,7 @@ func (w *world) joinFrom(host *simnet.Host, j joins) *client {
 	}
 	var err error
 	c.session, err = NewSession(Config{
-		Network: network, Port: 6881, MaxPeers: j.max,
+		Network: network, Port: 6881, MaxPeers: j.max, Limits: j.limits,
 		DHT: DHTConfig{Disable: true}, DisableLPD: true,
 	})
 	if err != nil {

@@ -41,6 +41,18 @@ func completeMounts(_ *cobra.Command, a []string, _ string) ([]string, cobra.She
 	return all, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeLive proposes the mounts, then what can be changed of one.
+func completeLive(cmd *cobra.Command, a []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	if len(a) == 0 {
+		return completeMounts(cmd, a, prefix)
+	}
+	var keys []string
+	for _, key := range live {
+		keys = append(keys, key+"=")
+	}
+	return keys, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
 // completeNames proposes the mounts, then the torrents of the one that was chosen.
 func completeNames(cmd *cobra.Command, a []string, prefix string) ([]string, cobra.ShellCompDirective) {
 	if len(a) == 0 {

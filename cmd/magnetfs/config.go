@@ -135,19 +135,27 @@ func newConfig() *cobra.Command {
 	var file string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "config [DIR]",
-		Short: "Show all settings and where they come from",
+		Use:   "config [DIR [KEY=VALUE…]]",
+		Short: "Show all settings and where they come from, change limits",
 		Long: `Shows the settings of the mount on DIR. If nothing is mounted there, or without DIR,
 it shows what a mount would use: the environment (MAGNETFS_…), else the configuration
 file, else the defaults. The output has the form of a configuration file; the comments
-say where each value comes from.`,
+say where each value comes from.
+
+With KEY=VALUE it changes settings of the mount on DIR, until it ends: down, up and
+no-upload can be changed. The same is done by: echo KEY=VALUE > DIR/.magnetfs/set`,
 		Example: `  magnetfs config                    what the next mount will use
   magnetfs config ~/t                what the mount on ~/t uses
   MAGNETFS_RAM=1GiB magnetfs config  what a variable does
+  magnetfs config ~/t down=2M up=100k     changes the limits of the mount on ~/t
+  magnetfs config ~/t down=unlimited
   magnetfs config --json | jq -r '.settings[] | select(.origin != "default") | .key'`,
-		Args:              args(cobra.MaximumNArgs(1)),
-		ValidArgsFunction: completeMounts,
+		Args:              args(cobra.ArbitraryArgs),
+		ValidArgsFunction: completeLive,
 		RunE: func(cmd *cobra.Command, a []string) error {
+			if len(a) > 1 {
+				return changeLive(a[0], a[1:])
+			}
 			r, err := configOf(file, a)
 			if err != nil {
 				return err
@@ -206,4 +214,21 @@ func nextMount(configFile, dir string) (*mountOptions, error) {
 	}
 	_, err := o.folders(dir)
 	return o, err
+}
+
+// changeLive changes settings of a mount that runs; all of them, or none.
+func changeLive(dir string, assignments []string) error {
+	path, err := fs.Find(dir)
+	if err != nil {
+		return err
+	}
+	var lines []string
+	for _, a := range assignments {
+		key, text, err := parseLive(a)
+		if err != nil {
+			return withCode(exitUsage, err)
+		}
+		lines = append(lines, key+"="+text+"\n")
+	}
+	return write(path, setName, strings.Join(assignments, " "), []byte(strings.Join(lines, "")))
 }

@@ -42,6 +42,68 @@ func TestSizeText(t *testing.T) {
 	}
 }
 
+func TestRate(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want rate // -1: refused
+		back string
+	}{
+		{"0", 0, "unlimited"},
+		{"unlimited", 0, "unlimited"},
+		{"Unlimited", 0, "unlimited"},
+		{"500k", 500_000, "500kB"},
+		{"500 kB/s", 500_000, "500kB"},
+		{"512KiB", 512 << 10, "512KiB"},
+		{"2M", 2_000_000, "2MB"},
+		{"1.5MiB/s", 3 << 19, "1536KiB"},
+		{"16Mbit", 2_000_000, "2MB"},
+		{"800kbit/s", 100_000, "100kB"},
+		{"12345", 12345, "12345"},
+		{"1000", 1000, "1kB"},
+		{"999", -1, ""},
+		{"5", -1, ""},
+		{"8kb", -1, ""},
+		{"8Mb/s", -1, ""},
+		{"8Mbps", -1, ""},
+		{"", -1, ""},
+		{"bit", -1, ""},
+		{"-1", -1, ""},
+		{"-5k", -1, ""},
+		{"fast", -1, ""},
+		{"1e9", -1, ""},
+		{"9EiB", -1, ""},
+	} {
+		got, back := rate(-1), rate(-1)
+		if err := got.Set(c.text); (err != nil) != (c.want < 0) || got != c.want {
+			t.Errorf("%q: %d, %v, want %d", c.text, got, err, c.want)
+			continue
+		}
+		if c.want >= 0 && (got.String() != c.back || back.Set(c.back) != nil || back != got) {
+			t.Errorf("%q: written %s, want %s, which is read as %d", c.text, got.String(), c.back, back)
+		}
+	}
+}
+
+func TestParseLive(t *testing.T) {
+	for _, c := range []struct{ line, key, text string }{
+		{"down=500k", "down", "500k"},
+		{" up = \"2M\" ", "up", "2M"},
+		{"no-upload=true", "no-upload", "true"},
+		{"down", "", ""},
+		{"", "", ""},
+		{"down=", "", ""},
+		{"no-upload=maybe", "", ""},
+		{"port=7001", "", ""},
+		{"down=5", "", ""},
+		{"config=/etc/passwd", "", ""},
+	} {
+		key, text, err := parseLive(c.line)
+		if key != c.key || text != c.text || (err != nil) != (c.key == "") {
+			t.Errorf("%q: %q, %q, %v", c.line, key, text, err)
+		}
+	}
+}
+
 func TestLevel(t *testing.T) {
 	for _, text := range []string{"debug", "INFO", "warn", "error"} {
 		var l level

@@ -28,6 +28,9 @@ type mountOptions struct {
 	noLPD      bool
 	utp        onOff
 	encryption mse.Policy
+	down       rate
+	up         rate
+	noUpload   bool
 
 	ram          size
 	disk         size
@@ -106,6 +109,9 @@ func (o *mountOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.noLPD, "no-lpd", false, "do not look for peers in the local network")
 	f.TextVar(&o.utp, "utp", onOff(true), "connect to peers by uTP as well as by TCP: `on|off`")
 	f.TextVar(&o.encryption, "encryption", mse.Allow, "encrypt connections to peers: `allow|prefer|require`")
+	f.Var(&o.down, "down", "most to take from peers per second, all torrents together: a `rate` such as 500k, 2MiB or 16Mbit, 0 is unlimited")
+	f.Var(&o.up, "up", "most to give to peers per second, likewise a `rate`")
+	f.BoolVar(&o.noUpload, "no-upload", false, "give peers nothing of what is here; many give less in return")
 	f.DurationVar(&o.readTimeout, "read-timeout", 60*time.Second, "fail a read when nobody has had its data for so long; 0: never")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 300*time.Second, "fail a read when those who have its data sent nothing for so long; 0: never")
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf)")

@@ -100,6 +100,7 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		return err
 	}
 	defer func() { err = errors.Join(err, library.Close()) }()
+	limits := &liveLimits{options: o, session: session}
 	server, err := fs.Mount(fs.Config{
 		Library:    library,
 		Target:     dir,
@@ -109,8 +110,9 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		NoExec:     o.noExec,
 		Device:     o.device,
 		Space:      space(pieces, tier),
-		Files:      joined(cacheFiles(library, pieces, tier), o.configFiles()),
-		Commands:   cacheCommands(library, tier),
+		Files:      joined(cacheFiles(library, pieces, tier), limits.files()),
+		Commands:   joined(cacheCommands(library, tier), limits.commands()),
+		Notice:     limits.notice,
 		Log:        log,
 
 		NoPassthrough: o.noPass,
@@ -199,6 +201,7 @@ func (o *mountOptions) openSession(log *slog.Logger) (*swarm.Session, error) {
 		DisableLPD: o.noLPD,
 		DisableUTP: !bool(o.utp),
 		Encryption: o.encryption,
+		Limits:     o.limits(),
 		Log:        log,
 	}
 	if o.port != 0 {

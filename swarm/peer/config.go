@@ -1,9 +1,6 @@
 package peer
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // Config holds the settings of a connection. The zero value is useful.
 type Config struct {
@@ -23,19 +20,7 @@ type Config struct {
 	LowWater int
 	// ManualFlush makes messages wait for Flush. Without it each Send wakes the writer.
 	ManualFlush bool
-
-	// Down limits the bytes read, Up the piece data written; each limiter of the list has to agree.
-	Down, Up []Limiter
 }
-
-// Limiter delays traffic; *rate.Limiter of golang.org/x/time/rate is one. WaitN waits until n bytes may pass, or ctx is
-// done, which is an error. n is at most LimiterBurst.
-type Limiter interface {
-	WaitN(ctx context.Context, n int) error
-}
-
-// LimiterBurst is the largest number of bytes that a Limiter is asked for at once.
-const LimiterBurst = 16 << 10
 
 const (
 	defaultKeepAlive    = 100 * time.Second // Transmission
@@ -59,16 +44,4 @@ func setDefault[T ~int | ~int64](v *T, value T) {
 	if *v <= 0 {
 		*v = value
 	}
-}
-
-// wait asks all limiters for n bytes.
-func wait(ctx context.Context, limiters []Limiter, n int) error {
-	for ; n > 0; n -= LimiterBurst {
-		for _, l := range limiters {
-			if err := l.WaitN(ctx, min(n, LimiterBurst)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -65,7 +65,6 @@ func New(l *Link, cfg Config) *Conn {
 	c.buffered.Store(int64(len(l.unsent)))
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.src.idle = c.cfg.IdleTimeout
-	c.src.ctx, c.src.limiters = c.ctx, c.cfg.Down
 	if ap, err := netip.ParseAddrPort(l.nc.RemoteAddr().String()); err == nil {
 		c.remote = endpoint.Unmap4(ap)
 	}

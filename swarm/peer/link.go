@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"context"
 	"net"
 	"sync/atomic"
 	"time"
@@ -50,18 +49,16 @@ func below(nc net.Conn) net.Conn {
 	return nc
 }
 
-// source is the reading side of a stream: it counts, keeps to the limits and, once idle is set, sets the time by which
-// the next byte has to come. During the handshake the deadline is that of the handshake. Only the reader uses it, save
+// source is the reading side of a stream: it counts and, once idle is set, sets the time by which the next byte has to
+// come. During the handshake the deadline is that of the handshake. Only the reader uses it, save
 // for the counter.
 type source struct {
-	nc       net.Conn
-	gather   *gatherer // nil if the stream is not TCP itself
-	need     int       // see Await
-	idle     time.Duration
-	renewed  time.Time       // when the deadline was set
-	ctx      context.Context // ends with the connection; set together with limiters
-	limiters []Limiter
-	bytes    atomic.Int64 // read so far
+	nc      net.Conn
+	gather  *gatherer // nil if the stream is not TCP itself
+	need    int       // see Await
+	idle    time.Duration
+	renewed time.Time    // when the deadline was set
+	bytes   atomic.Int64 // read so far
 }
 
 // Await says how many bytes the next Read had better wait for ([wire.Awaiter]).
@@ -78,9 +75,6 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	n, err := s.read(p)
 	s.bytes.Add(int64(n))
-	if err == nil && len(s.limiters) > 0 {
-		err = wait(s.ctx, s.limiters, n)
-	}
 	return n, err
 }
 

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,8 +10,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"magnetfs/swarm/wire"
 )
@@ -166,42 +163,39 @@ func TestSendPieces(t *testing.T) {
 		"TCP":  func(t *testing.T) (net.Conn, net.Conn) { return tcpPair(t) },
 		"pipe": func(*testing.T) (net.Conn, net.Conn) { return net.Pipe() },
 	}
-	limits := map[string][]Limiter{"": nil, ", limited": {rate.NewLimiter(1<<30, LimiterBurst)}}
 	for name, stream := range streams {
-		for limited, up := range limits {
-			for _, size := range []int{0, 1, 5000, wire.BlockSize - 13, wire.BlockSize} {
-				t.Run(name+limited, func(t *testing.T) {
-					ours, theirs := stream(t)
-					c := New(NewLink(ours, wire.Handshake{}), Config{ManualFlush: true, Up: up})
-					in := &inbox{}
-					c.Start(in)
-					c.Send(wire.Message{ID: wire.Unchoke})
-					r := make(releases, 50)
-					r.send(c, size)
-					c.Send(wire.Message{ID: wire.Choke})
-					want := 5 + 50*(13+size) + 5
-					if got := c.Buffered(); got != want {
-						t.Errorf("%d bytes buffered, want %d", got, want)
+		for _, size := range []int{0, 1, 5000, wire.BlockSize - 13, wire.BlockSize} {
+			t.Run(name, func(t *testing.T) {
+				ours, theirs := stream(t)
+				c := New(NewLink(ours, wire.Handshake{}), Config{ManualFlush: true})
+				in := &inbox{}
+				c.Start(in)
+				c.Send(wire.Message{ID: wire.Unchoke})
+				r := make(releases, 50)
+				r.send(c, size)
+				c.Send(wire.Message{ID: wire.Choke})
+				want := 5 + 50*(13+size) + 5
+				if got := c.Buffered(); got != want {
+					t.Errorf("%d bytes buffered, want %d", got, want)
+				}
+				c.Flush()
+				checkStream(t, theirs, len(r), size)
+				theirs.Close()
+				c.Wait()
+				r.check(t, 0, len(r), 1)
+				if c.Buffered() != 0 {
+					t.Errorf("%d bytes buffered at the end", c.Buffered())
+				}
+				drained := 0
+				for _, e := range in.take() {
+					if e.Kind == Drained {
+						drained++
 					}
-					c.Flush()
-					checkStream(t, theirs, len(r), size)
-					theirs.Close()
-					c.Wait()
-					r.check(t, 0, len(r), 1)
-					if c.Buffered() != 0 {
-						t.Errorf("%d bytes buffered at the end", c.Buffered())
-					}
-					drained := 0
-					for _, e := range in.take() {
-						if e.Kind == Drained {
-							drained++
-						}
-					}
-					if drained == 0 {
-						t.Error("no Drained")
-					}
-				})
-			}
+				}
+				if drained == 0 {
+					t.Error("no Drained")
+				}
+			})
 		}
 	}
 }
@@ -228,88 +222,6 @@ func TestDrained(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestUploadLimit: piece data keeps to the rate, other messages are not held up by it.
-func TestUploadLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		slow := rate.NewLimiter(wire.BlockSize, LimiterBurst) // a block per second, one at once
-		c, in, theirs := pipe(t, Config{ManualFlush: true, Up: []Limiter{rate.NewLimiter(1e9, LimiterBurst), slow}})
-		c.Send(wire.Message{ID: wire.Unchoke})
-		c.Flush()
-		start := time.Now()
-		go func() {
-			buf := make([]byte, 100000)
-			for {
-				if _, err := theirs.Read(buf); err != nil {
-					return
-				}
-			}
-		}()
-		synctest.Wait()
-		if c.BytesWritten() != 5 || time.Since(start) != 0 {
-			t.Errorf("%d bytes written", c.BytesWritten())
-		}
-		r := make(releases, 5)
-		r.send(c, wire.BlockSize)
-		c.Flush()
-		time.Sleep(time.Minute)
-		var last Event
-		for _, e := range in.take() {
-			last = e
-		}
-		if got := last.At.Sub(start); last.Kind != Drained || got < 3900*time.Millisecond || got > 4100*time.Millisecond {
-			t.Errorf("%v after %v, want 4 s", last.Kind, got)
-		}
-	})
-}
-
-// TestDownloadLimit: what the peer sends is taken at the rate.
-func TestDownloadLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, in, theirs := pipe(t, Config{Down: []Limiter{rate.NewLimiter(wire.BlockSize, LimiterBurst)}})
-		start := time.Now()
-		for i := range uint32(10) {
-			theirs.Write(encode(wire.Message{ID: wire.Piece, Index: i, Data: make([]byte, wire.BlockSize)}))
-		}
-		time.Sleep(10 * time.Second)
-		events := in.take()
-		if len(events) != 10 {
-			t.Fatalf("%d events", len(events))
-		}
-		if got := events[9].At.Sub(start); got < 8900*time.Millisecond || got > 9100*time.Millisecond {
-			t.Errorf("ten blocks in %v, want 9 s", got)
-		}
-		if got, want := c.BytesRead(), int64(10*(wire.BlockSize+13)); got != want {
-			t.Errorf("%d bytes read, want %d", got, want)
-		}
-	})
-}
-
-// TestCloseDuringLimit: Close does not wait for the limiters.
-func TestCloseDuringLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		never := []Limiter{stuckLimiter{}}
-		c, in, theirs := pipe(t, Config{Up: never, Down: never})
-		r := make(releases, 1)
-		r.send(c, 10)
-		theirs.Write(encode(wire.Message{ID: wire.Unchoke}))
-		synctest.Wait()
-		c.Close(nil)
-		c.Wait()
-		r.check(t, 0, 1, 1)
-		if e := in.only(t); e.Kind != Closed || e.Err != nil {
-			t.Errorf("%v %v", e.Kind, e.Err)
-		}
-	})
-}
-
-// stuckLimiter never lets anything pass.
-type stuckLimiter struct{}
-
-func (stuckLimiter) WaitN(ctx context.Context, _ int) error {
-	<-ctx.Done()
-	return ctx.Err()
 }
 
 // TestStallNeedsNoProgress: on TCP a write that runs into its deadline goes on as long as something was accepted. The

@@ -12,7 +12,7 @@ import (
 // Sizes of single writes in bytes. A message that is longer still goes in one write on TCP.
 const (
 	vectorWrite = 128 << 10 // TCP, by writev: eight blocks, sixteen pieces of memory
-	plainWrite  = 32 << 10  // other streams, which copy anyway, and all under an upload limit: two blocks
+	plainWrite  = 32 << 10  // other streams, which copy anyway: two blocks
 )
 
 // writer is the state of the writing goroutine.
@@ -104,21 +104,16 @@ func (w *writer) tellDrained() error {
 
 // writeVector writes the next messages and pieces to TCP from where they lie.
 func (w *writer) writeVector() error {
-	limit := vectorWrite
-	if len(w.conn.cfg.Up) > 0 {
-		limit = plainWrite
-	}
 	vec := w.backing[:0]
-	size, data := 0, 0
+	size := 0
 	done, freed := w.done, w.freed
-	for ; freed < len(w.q.pieces) && size < limit; freed++ {
+	for ; freed < len(w.q.pieces) && size < vectorWrite; freed++ {
 		p := &w.q.pieces[freed]
 		vec = append(vec, w.q.msgs[done:p.at])
 		if len(p.data) > 0 {
 			vec = append(vec, p.data)
 		}
 		size += p.at - done + len(p.data)
-		data += len(p.data)
 		done = p.at
 	}
 	if freed == len(w.q.pieces) && done < len(w.q.msgs) {
@@ -127,9 +122,6 @@ func (w *writer) writeVector() error {
 		done = len(w.q.msgs)
 	}
 	w.backing = vec
-	if err := wait(w.conn.ctx, w.conn.cfg.Up, data); err != nil {
-		return err
-	}
 	w.vec = vec
 	err := w.writeVec()
 	clear(w.backing)
@@ -172,7 +164,6 @@ func (w *writer) writeVec() error {
 // final: some streams (encrypted ones) do not survive a short write.
 func (w *writer) writePlain() error {
 	buf := w.scratch[:0]
-	data := 0
 	done, freed, partial := w.done, w.freed, w.partial
 	for len(buf) < plainWrite {
 		end := len(w.q.msgs)
@@ -189,16 +180,12 @@ func (w *writer) writePlain() error {
 		k = min(len(p.data)-partial, plainWrite-len(buf))
 		buf = append(buf, p.data[partial:partial+k]...)
 		partial += k
-		data += k
 		if partial < len(p.data) {
 			break
 		}
 		freed, partial = freed+1, 0
 	}
 	w.scratch = buf
-	if err := wait(w.conn.ctx, w.conn.cfg.Up, data); err != nil {
-		return err
-	}
 	if len(buf) == 0 { // only the end of a piece without data
 		w.freed = freed
 		return nil

@@ -27,10 +27,10 @@ func (p *Picker) Received(id PeerID, b Block, now time.Time) Answer {
 	}
 	r := pr.find(b)
 	if r == nil {
-		r = pr.late(b)
-	}
-	if r == nil {
-		return a
+		if r = pr.late(b); r == nil {
+			return a
+		}
+		p.spent += r.size // it was given back
 	}
 	a.Asked = true
 	pr.drop(r)
@@ -95,6 +95,7 @@ func (p *Picker) Rejected(id PeerID, b Block) {
 	refused := !r.cancelled
 	p.release(r)
 	pr.drop(r)
+	p.spent -= r.size
 	pr.skipUntil = time.Time{}
 	if !refused {
 		return

@@ -86,6 +86,9 @@ func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []P
 			} else {
 				c.extra--
 			}
+			if !p.allows(p.BlockLen(b)) {
+				return out, snubbed
+			}
 			p.ask(c.peer, pp, b, w.Blocked, now.Add(at), now)
 			out = append(out, Request{Peer: c.id, Block: b})
 			if budget--; budget == 0 {
@@ -159,6 +162,7 @@ func (p *Picker) snub(now time.Time) (ids []PeerID) {
 		for _, r := range pr.queue {
 			p.release(r)
 			pr.owe(r)
+			p.spent -= r.size
 		}
 		// Nothing is expected any more, so nothing stands in the way of the
 		// one request that may show that it is back.

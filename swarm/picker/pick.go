@@ -70,6 +70,9 @@ func (p *Picker) Pick(now time.Time, out []Request) []Request {
 				break // nobody can deliver this piece now
 			}
 			size := p.BlockLen(b)
+			if !p.allows(size) {
+				return out // what follows is less urgent
+			}
 			c.at = c.arrival(size)
 			switch {
 			case c.room > 0:
@@ -211,6 +214,7 @@ func (p *Picker) ask(pr *peer, pp *partial, b Block, urgent bool, due, now time.
 	pr.link.busyUntil = due
 	pp.ask(r)
 	p.open++
+	p.spend(r.size)
 }
 
 // rest keeps peers that had room but would have delayed every block from being
@@ -236,6 +240,7 @@ func (p *Picker) expire(now time.Time) {
 				pr.outstanding -= r.size
 				pr.void--
 				pr.owe(r)
+				p.spent -= r.size
 				continue
 			}
 			kept = append(kept, r)

@@ -24,6 +24,7 @@ type Picker struct {
 	order    []*peer // the same peers, in the order they came
 	wants    []Want  // by deadline, one for each piece
 	open     int     // requests on the books of all peers that are not cancelled
+	allowance
 
 	scratch []candidate
 	unused  *partial // see blank
@@ -49,6 +50,8 @@ func NewUneven(n int, size func(piece int) int64) *Picker {
 		had:      bitset.New(uint(n)),
 		partials: map[int]*partial{},
 		peers:    map[PeerID]*peer{},
+
+		allowance: allowance{left: Unlimited},
 	}
 }
 
@@ -162,6 +165,7 @@ func (p *Picker) SetChoking(id PeerID, choking, fast bool) {
 		if !fast {
 			pr.drop(r)
 			pr.owe(r) // it may have been on its way
+			p.spent -= r.size
 		}
 	}
 }
@@ -301,6 +305,7 @@ func (p *Picker) release(r *request) {
 func (p *Picker) releaseAll(pr *peer) {
 	for _, r := range pr.queue {
 		p.release(r)
+		p.spent -= r.size
 	}
 	pr.queue, pr.outstanding, pr.void = nil, 0, 0
 	pr.link.busyUntil = time.Time{}

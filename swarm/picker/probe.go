@@ -15,6 +15,9 @@ func (p *Picker) probe(now time.Time, out []Request) []Request {
 		if pp == nil {
 			continue
 		}
+		if !p.allows(p.BlockLen(b)) {
+			break
+		}
 		pr.snubbedAt = now
 		pr.snubs++
 		p.ask(pr, pp, b, false, pr.link.arrival(p.BlockLen(b), priorRate, now), now)

@@ -113,8 +113,14 @@ func (s *Settings) Origin(key string) Origin {
 	return Default
 }
 
-// Changed notes that the value of a setting was changed later.
-func (s *Settings) Changed(key string) { s.origin[key] = place{origin: Running} }
+// Change gives a setting another value, later.
+func (s *Settings) Change(key, text string) error {
+	if err := s.flags.Lookup(key).Value.Set(text); err != nil {
+		return err
+	}
+	s.origin[key] = place{origin: Running}
+	return nil
+}
 
 // List returns all settings with their values of now, in the order of the flags.
 func (s *Settings) List() (all []Setting) {

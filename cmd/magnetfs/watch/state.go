@@ -17,6 +17,14 @@ type State struct {
 	// file by-hash/<hash>/pieces, and Of its info-hash.
 	Pieces string
 	Of     string
+	Limits Limits
+}
+
+// Limits are those of the mount's rates, in bytes per second; 0: none.
+type Limits struct {
+	Down     int64 `json:"down"`
+	Up       int64 `json:"up"`
+	NoUpload bool  `json:"no_upload"`
 }
 
 // Torrent is one torrent of status.json, as far as it is drawn. Sizes are bytes,
@@ -128,6 +136,11 @@ func (f Files) Load(selected string) (State, error) {
 	}
 	if err := json.Unmarshal(raw, &s.Torrents); err != nil {
 		return s, fmt.Errorf("%s: %w", name, err)
+	}
+	if raw, err := os.ReadFile(filepath.Join(f.Dir, "limits.json")); err == nil { // older mounts have none
+		if err := json.Unmarshal(raw, &s.Limits); err != nil {
+			return s, fmt.Errorf("limits.json: %w", err)
+		}
 	}
 	for _, t := range s.Torrents {
 		if s.Of == "" || t.InfoHash == selected {

@@ -51,7 +51,9 @@ func (m *model) head() string {
 	for _, t := range m.state.Torrents {
 		down, up = down+t.Down, up+t.Up
 	}
-	text := fmt.Sprintf("%s  %d torrents  ↓ %s/s  ↑ %s/s", clean(m.title), len(m.state.Torrents), bytesText(down), bytesText(up))
+	limit := m.state.Limits
+	text := fmt.Sprintf("%s  %d torrents  ↓ %s%s  ↑ %s%s", clean(m.title), len(m.state.Torrents),
+		bytesText(down)+"/s", atMost(limit.Down, false), bytesText(up)+"/s", atMost(limit.Up, limit.NoUpload))
 	switch quiet := m.now.Sub(m.at); {
 	case m.err != nil:
 		return red.Render(fit(clean(m.title)+"  "+why(m.err), m.width))
@@ -59,6 +61,17 @@ func (m *model) head() string {
 		return red.Render(fit(text+"  no answer since "+short(quiet), m.width))
 	}
 	return bold.Render(fit(text, m.width))
+}
+
+// atMost names the limit of a rate.
+func atMost(limit int64, off bool) string {
+	switch {
+	case off:
+		return " (off)"
+	case limit > 0:
+		return " (at most " + bytesText(limit) + "/s)"
+	}
+	return ""
 }
 
 // why says in a few words why there is no state.

@@ -134,6 +134,19 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// Limits stand beside the rates.
+func TestLimits(t *testing.T) {
+	s := sample(1)
+	s.Limits = Limits{Down: 6 << 20, Up: 1 << 20}
+	if got, want := text(screen(s, 100, 24)), "↓ 5.0 MiB/s (at most 6.0 MiB/s)  ↑ 0 B/s (at most 1.0 MiB/s)"; !strings.Contains(got, want) {
+		t.Errorf("the screen lacks %q:\n%s", want, got)
+	}
+	s.Limits = Limits{NoUpload: true}
+	if got, want := text(screen(s, 100, 24)), "↓ 5.0 MiB/s  ↑ 0 B/s (off)"; !strings.Contains(got, want) {
+		t.Errorf("the screen lacks %q:\n%s", want, got)
+	}
+}
+
 func TestSelection(t *testing.T) {
 	m := screen(sample(100), 80, 30) // the list has 8 lines
 	for _, step := range []struct {
