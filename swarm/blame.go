@@ -10,6 +10,11 @@ const (
 	// opinions is from how many peers each block is asked before one peer has to
 	// deliver the whole piece. Three, since two liars may agree.
 	opinions = 3
+	// mostOpinions is the same where all that was sent is right but for a few blocks:
+	// several who agree lie now and then.
+	mostOpinions = 5
+	// candidatesEach is how many may give a further opinion on one block.
+	candidatesEach = 3
 	// maxTries compositions of a piece are tried before it is begun anew.
 	maxTries = 64
 )
@@ -88,15 +93,23 @@ func (b *build) judge(v *verdict, peers standing) (rule func(block int) picker.R
 		b.choose(set)
 		return func(int) picker.Rule { return picker.Rule{Only: ids(set)} }
 	}
-	for n := 2; n <= opinions && len(ws) > 0; n++ {
+	for n := 2; len(ws) > 0; n++ {
 		set, complete := b.plausible(ws)
 		if complete {
 			return only(set)
 		}
-		if b.needOpinions(ws, n) {
-			return func(i int) picker.Rule { return b.another(i, ws) }
+		found, all := b.combine()
+		if found {
+			return nil
 		}
-		if set != nil {
+		if n > opinions && (!all || n > mostOpinions || n > len(ws)) {
+			break
+		}
+		if b.needOpinions(ws, n) {
+			turns := map[picker.PeerID]int{}
+			return func(i int) picker.Rule { return b.another(i, ws, turns) }
+		}
+		if set != nil && !all {
 			return only(set)
 		}
 	}
@@ -118,6 +131,7 @@ type witness struct {
 	copies   int
 	contra   map[picker.PeerID]bool // those whom it contradicts
 	agrees   int                    // copies of others that equal its own
+	with     map[picker.PeerID]int  // of whom, and how many
 	position int                    // in the order of appearance, to be deterministic
 }
 
@@ -132,7 +146,7 @@ func (b *build) witnesses(peers standing) []*witness {
 			if w == nil {
 				w = &witness{
 					sender: c.from, proven: peers.Proven(c.from.id), present: peers.CanDeliver(c.from.id, b.index),
-					contra: map[picker.PeerID]bool{}, position: len(ws),
+					contra: map[picker.PeerID]bool{}, with: map[picker.PeerID]int{}, position: len(ws),
 				}
 				by[c.from.id] = w
 				ws = append(ws, w)
@@ -145,7 +159,9 @@ func (b *build) witnesses(peers standing) []*witness {
 					by[o.from.id].contra[c.from.id] = true
 				case o.from.id != c.from.id:
 					w.agrees++
+					w.with[o.from.id]++
 					by[o.from.id].agrees++
+					by[o.from.id].with[c.from.id]++
 				}
 			}
 		}
@@ -202,69 +218,32 @@ func (b *build) needOpinions(ws []*witness, n int) (any bool) {
 }
 
 // another is the rule for a further opinion on a block: from somebody who has not
-// sent it, and rather from the proven if there are any.
-func (b *build) another(i int, ws []*witness) picker.Rule {
+// sent it, and rather from the proven if there are any. The blocks of one sender go
+// round all others, a few candidates for each. Left alone, peers of equal rates take
+// turns in the same order as the first time, and each is compared with one other
+// only: liars who agree with each other then look like anybody else.
+func (b *build) another(i int, ws []*witness, turns map[picker.PeerID]int) picker.Rule {
 	var r picker.Rule
 	for _, c := range b.blocks[i].copies {
 		r.Avoid = append(r.Avoid, c.from.id)
 	}
+	var others []picker.PeerID
 	for _, w := range ws {
-		if ws[0].proven && !w.proven {
+		switch {
+		case ws[0].proven && !w.proven:
 			r.Avoid = append(r.Avoid, w.id)
+		case w.present && !slices.Contains(r.Avoid, w.id):
+			others = append(others, w.id)
 		}
+	}
+	if len(others) > candidatesEach && len(b.blocks[i].copies) > 0 {
+		first := b.blocks[i].copies[0].from.id
+		for k := range candidatesEach {
+			r.Only = append(r.Only, others[(turns[first]+k)%len(others)])
+		}
+		turns[first] += candidatesEach
 	}
 	return r
-}
-
-// plausible returns a set of witnesses that do not contradict each other and whose
-// copies have not been tried together; nil if there is none. Sets grow around one
-// witness after the other, the most believable first. One that is complete, having
-// copies of all blocks, can be tried at once and goes before others.
-func (b *build) plausible(ws []*witness) (partly []*witness, complete bool) {
-	for i, first := range ws {
-		set, present := []*witness{first}, first.present
-		for j, w := range ws {
-			if j != i && !slices.ContainsFunc(set, func(o *witness) bool { return w.contra[o.id] }) {
-				set = append(set, w)
-				present = present || w.present
-			}
-		}
-		values, missing := b.of(set)
-		switch {
-		case missing == 0 && !b.hasFailed(values):
-			return set, true
-		case missing > 0 && partly == nil && present && len(set) > 1:
-			partly = set
-		}
-	}
-	return partly, false
-}
-
-// of returns the composition that the copies of a set make, and how many blocks it
-// lacks. Where they contradict each other the first in the set is believed.
-func (b *build) of(set []*witness) (values []int, missing int) {
-	values = make([]int, len(b.blocks))
-	for i := range b.blocks {
-		if j := b.blocks[i].copyOf(set); j != none {
-			values[i] = b.blocks[i].copies[j].value
-		} else {
-			values[i] = none
-			missing++
-		}
-	}
-	return values, missing
-}
-
-// copyOf returns the copy of the first in the set who sent one, or none.
-func (bl *built) copyOf(set []*witness) int {
-	for _, w := range set {
-		for j, c := range bl.copies {
-			if c.from.id == w.id {
-				return j
-			}
-		}
-	}
-	return none
 }
 
 // choose makes the copies of a set the composition.

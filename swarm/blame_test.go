@@ -108,7 +108,9 @@ func TestBlame(t *testing.T) {
 		{"all are proven: one has turned bad", "a b! a", nil, known{proven: "ab"}, "", ". . .", "avoid a"},
 		{"the set that agrees most", "ab ac bd! cd!", nil, known{}, "", "a a b c", ""},
 		{"a set that is complete is tried first", "abd! ae! d!e! cd!", nil, known{}, "", "b e! e! c", ""},
-		{"what a set lacks is asked of its members", "abd! ae! d!e! cd!", []string{"b e! e! c"}, known{}, "", "b a . c", "only abc"},
+		{"what a set lacks is asked of its members", "abd! ae! d!e! cd! ad! bd! cd!", nil, known{}, "", "b a . c a b c", "only abc"},
+		{"few differ: all combinations", "ab! ac bc! bc", []string{"a a c! b", "b! a c! b"}, known{}, "", "a a b b", ""},
+		{"all were tried: another opinion", "ab! ac bc! bc", []string{"a a c! b", "b! a c! b", "a a b b", "b! a b b"}, known{}, "", ". . . .", "avoid ab"},
 		{"the proven first", "a!x a!y b!x b!y", nil, known{proven: "ab"}, "", "a! a! b! b!", ""},
 		{"then who contradicts them", "xa! ya! xb! yb!", []string{"a! a! b! b!"}, known{proven: "ab"}, "", "x y x y", ""},
 		{"who failed alone is a liar", "ab! ba!", []string{"a a!"}, known{}, "a", "b! b", ""},
@@ -180,7 +182,7 @@ func TestBlameConverges(t *testing.T) {
 		{"one of two", "ab", "b", "!", 1, "", 1.6},
 		{"three of thirteen", "abcdefghijklm", "klm", "!", 1, "", 1.3},
 		{"three of thirteen that agree", "abcdefghijklm", "klm", "?", 1, "", 1.3},
-		{"four of nine that agree", "abcdefghi", "fghi", "?", 1, "", 1.6},
+		{"four of nine that agree", "abcdefghi", "fghi", "?", 1, "", 1.3},
 		{"half of eight", "abcdefgh", "efgh", "!", 1, "", 1.7},
 		{"half of eight that agree", "abcdefgh", "efgh", "?", 1, "", 1.8},
 		{"all but one that agree", "abcdefgh", "bcdefgh", "?", 1, "", 9},
@@ -197,7 +199,7 @@ func TestBlameConverges(t *testing.T) {
 			const blocks, games = 64, 20
 			total := 0
 			for seed := range uint64(games) {
-				total += playBlame(t, rand.New(rand.NewPCG(seed, 9)), blocks, tt.peers, tt.liars, tt.lies, tt.often, tt.proven)
+				total += playBlame(t, rand.New(rand.NewPCG(seed, 9)), false, blocks, tt.peers, tt.liars, tt.lies, tt.often, tt.proven)
 				if t.Failed() {
 					t.Fatalf("seed %d", seed)
 				}
@@ -211,10 +213,25 @@ func TestBlameConverges(t *testing.T) {
 	}
 }
 
-// playBlame fetches one piece and returns how many blocks were asked anew.
-func playBlame(t *testing.T, rnd *rand.Rand, blocks int, peers, liars, lies string, often float64, proven string) (again int) {
+// TestBlameTurns: peers of equal rates take turns. Each is compared with several others
+// all the same, so that liars who agree are found by the second opinion.
+func TestBlameTurns(t *testing.T) {
+	const blocks = 64
+	for peers, liars := range map[string]string{"abcdefghi": "cdef", "abcdefgh": "bdf", "abcdefghijklm": "klm"} {
+		again := playBlame(t, rand.New(rand.NewPCG(1, 1)), true, blocks, peers, liars, "?", 1, "")
+		t.Logf("%d of %d: %.2f pieces asked anew", len(liars), len(peers), float64(again)/blocks)
+		if float64(again) > 1.3*blocks {
+			t.Errorf("%d of %d: %d blocks were asked anew", len(liars), len(peers), again)
+		}
+	}
+}
+
+// playBlame fetches one piece and returns how many blocks were asked anew. Peers are
+// asked by chance, or in turns.
+func playBlame(t *testing.T, rnd *rand.Rand, turns bool, blocks int, peers, liars, lies string, often float64, proven string) (again int) {
 	lied := map[rune]bool{}
 	k := known{proven: proven}
+	asked := map[rune]int{}
 	send := func(b *build, i int, rule picker.Rule) {
 		// The picker's order: whom the rule wants, then anybody.
 		var best, rest []rune
@@ -231,6 +248,10 @@ func playBlame(t *testing.T, rnd *rand.Rand, blocks int, peers, liars, lies stri
 			best = rest
 		}
 		p := best[rnd.IntN(len(best))]
+		if turns {
+			p = slices.MinFunc(best, func(x, y rune) int { return asked[x] - asked[y] })
+			asked[p]++
+		}
 		f := string(p)
 		// A liar sends the same each time.
 		coin := rand.New(rand.NewPCG(uint64(i), uint64(len(f))+uint64(p)*uint64(lies[0]&1)))

@@ -24,9 +24,9 @@ var badPeers = []struct {
 	{"trickle", swarmtest.SeederConfig{BytesPerSec: 5000}, 0, false},
 	{"unchoke late and trickle", swarmtest.SeederConfig{BytesPerSec: 5000, UnchokeDelay: time.Second}, 0, false},
 	{"send wrong blocks, the same as the others", swarmtest.SeederConfig{
-		Faults: swarmtest.Faults{Corrupt: swarmtest.CorruptAll}}, 3, true},
+		Faults: swarmtest.Faults{Corrupt: swarmtest.CorruptAll}}, 2, true},
 	{"send a wrong block now and then", swarmtest.SeederConfig{
-		Faults: swarmtest.Faults{Corrupt: func(p, b uint32) bool { return (p*7+b/16384)%13 == 0 }}}, 5, true},
+		Faults: swarmtest.Faults{Corrupt: func(p, b uint32) bool { return (p*7+b/16384)%13 == 0 }}}, 3, true},
 	{"turn bad after some pieces", swarmtest.SeederConfig{
 		Faults: swarmtest.Faults{Corrupt: func(p, b uint32) bool { return p > 6 }}}, 0, true},
 	{"claim what they lack and reject", swarmtest.SeederConfig{Have: []int{}, Faults: swarmtest.Faults{ClaimAll: true}}, 0, false},
