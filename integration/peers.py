@@ -13,6 +13,7 @@ Requests:
   {"op":"nodes","id":"s","nodes":[["host",port],…]}      tells its DHT about these
   {"op":"seed","id":"s","torrent":"x.torrent","save":"dir"}
   {"op":"leech","id":"s","magnet":"magnet:?…","save":"dir","peer":["host",port]}     peer may be left out
+                  Both take "pex":false as well.
   {"op":"wait","id":"s","hash":"hex","timeout":30}        until the leecher is complete
   {"op":"done","id":"s","hash":"hex"}                     bytes that a leecher has
   {"op":"connect","id":"s","hash":"hex","peer":["host",port]}
@@ -81,7 +82,7 @@ class Farm:
             hashes = p.ti.info_hashes()
         key = str(hashes.v1 if hashes.has_v1() else hashes.v2)
         p.save_path = r['save']
-        p.flags = flags
+        p.flags = flags if r.get('pex', True) else flags | self.lt.torrent_flags.disable_pex
         self.handles[r['id'], key] = h = self.sessions[r['id']].add_torrent(p)
         return h
 

@@ -16,6 +16,10 @@ const (
 	retryBase      = 15 * time.Second
 	banTime        = time.Hour
 	reconnectAfter = 5 * time.Second // after a connection that worked
+	// hungUpPause and maxHungUp: a dial of libtorrent's takes up to 18 s, by uTP and
+	// then by TCP; the holes of most NATs last for 30 s at least.
+	hungUpPause = 5 * time.Second
+	maxHungUp   = 5
 )
 
 // candidate is an address at which a peer may listen.
@@ -28,9 +32,14 @@ type candidate struct {
 	worked    bool   // we were connected once
 	notBefore time.Time
 	busy      bool          // being dialled, or connected
+	dials     int           // under way
+	punching  bool          // one of them through a hole
+	dialledAt time.Time     // begin of the last one
 	way       way           // to dial it in first: what worked last, or what we heard
 	flags     wire.PexFlags // what peers said of it
 	punchedAt time.Time     // when relays were asked for it last; see holepunch.go
+	switched  bool          // it was connected to anew, by uTP; see holepunch.go
+	hungUp    int           // times in a row that it was reached by uTP, and hung up
 	via       transport     // what worked last
 }
 
@@ -145,7 +154,7 @@ func (c *candidates) ended(addr netip.AddrPort, worked bool, now time.Time) {
 	}
 	d.busy = false
 	if worked {
-		d.failures, d.worked = 0, true
+		d.failures, d.hungUp, d.worked = 0, 0, true
 		d.notBefore = now.Add(reconnectAfter)
 		return
 	}
@@ -155,6 +164,20 @@ func (c *candidates) ended(addr netip.AddrPort, worked bool, now time.Time) {
 		return
 	}
 	d.notBefore = now.Add(retryBase << min(d.failures-1, 6))
+}
+
+// hangsUp notes that a peer was reached by uTP and hung up before its handshake. If
+// it is behind a NAT it may be dialling us at the moment, and want only that
+// connection (libtorrent); but its NAT is open for us now, and not for long.
+func (c *candidates) hangsUp(addr netip.AddrPort, now time.Time) {
+	d := c.list[addr]
+	if d == nil || d.busy || d.flags&wire.PexHolepunch == 0 || d.hungUp >= maxHungUp {
+		return
+	}
+	d.hungUp++
+	d.failures = max(0, d.failures-1)
+	d.via = overUTP
+	d.notBefore = now.Add(hungUpPause)
 }
 
 // setWay notes in which way to dial addr first, unless that is wayUnknown.

@@ -22,13 +22,13 @@ var (
 // connected takes a connection whose handshakes are done.
 func (l *loop) connected(now time.Time, m evConnected) {
 	if m.outgoing {
-		l.dialing--
+		l.dialled(m.addr)
 	}
 	if err := l.admit(now, m); err != nil {
 		l.log.Debug("connection refused", "peer", m.addr, "why", err)
 		m.abandon()
 		if m.outgoing {
-			l.cands.ended(m.addr, false, now)
+			l.over(now, m.addr, false)
 		}
 		return
 	}
@@ -221,7 +221,75 @@ func (l *loop) disconnected(now time.Time, r *remote, err error) {
 	}
 	if r.listen.IsValid() {
 		var fault peerFault
-		l.cands.ended(r.listen, r.downloaded > 0 && !errors.As(err, &fault), now)
+		l.over(now, r.listen, r.downloaded > 0 && !errors.As(err, &fault))
+		l.switchOver(now, r.listen)
 	}
 	l.fillSlots(now)
+}
+
+// dial connects to a candidate that next, or somebody else, has chosen.
+func (l *loop) dial(now time.Time, c *candidate, only transport) {
+	c.busy, c.dialledAt = true, now
+	c.dials++
+	c.punching = c.punching || only == overUTP
+	l.dialing++
+	l.do.dial(target{addr: c.addr, way: c.way, via: c.via, utp: c.flags&wire.PexUTP != 0, only: only})
+}
+
+// dialled notes that a dial has come to its end.
+func (l *loop) dialled(addr netip.AddrPort) {
+	l.dialing--
+	if c := l.cands.list[addr]; c != nil {
+		c.dials = max(0, c.dials-1)
+		c.punching = c.punching && c.dials > 0
+	}
+}
+
+func (l *loop) dialFailed(now time.Time, m evDialFailed) {
+	l.dialled(m.addr)
+	if m.self {
+		l.cands.itself(m.addr)
+		return
+	}
+	l.log.Debug("dial", "peer", m.addr, "err", m.err)
+	l.cands.setWay(m.addr, m.next)
+	l.over(now, m.addr, false)
+	delete(l.switching, m.addr)
+	if m.hungUp {
+		l.cands.hangsUp(m.addr, now)
+		return
+	}
+	l.askRelays(now, m.addr)
+}
+
+// over notes that a dial to addr, or a connection with whom listens there, has
+// ended, unless it is still being dialled or connected in another way.
+func (l *loop) over(now time.Time, addr netip.AddrPort, worked bool) {
+	if c := l.cands.list[addr]; c != nil && c.dials > 0 {
+		return
+	}
+	for _, r := range l.peers {
+		if r.listen == addr {
+			return
+		}
+	}
+	l.cands.ended(addr, worked, now)
+}
+
+// itself says whether addr is ours: it has our port, and peers see us at that
+// address.
+func (l *loop) itself(addr netip.AddrPort) bool {
+	if addr.Port() != l.port {
+		return false
+	}
+	addr = endpoint.Unmap4(addr)
+	if addr == l.cands.selves[0] || addr == l.cands.selves[1] {
+		return true
+	}
+	for _, r := range l.peers {
+		if r.ext.YourIP == addr.Addr() {
+			return true
+		}
+	}
+	return false
 }

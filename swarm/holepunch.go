@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"magnetfs/swarm/endpoint"
@@ -25,6 +26,9 @@ const (
 	// is an order to send packets to somebody.
 	maxPunches  = 8
 	punchWindow = time.Minute
+	// punchAfter is how long a dial takes before relays are asked. A guess: longer
+	// than most round trips.
+	punchAfter = time.Second
 )
 
 // punches is what holepunching there was with one peer.
@@ -63,18 +67,50 @@ func (l *loop) askRelays(now time.Time, addr netip.AddrPort) {
 		!d.punchedAt.IsZero() && now.Sub(d.punchedAt) < punchAgain {
 		return
 	}
-	relays := 0
+	var relays, byTCP []*remote
 	for _, r := range l.peers {
-		if relays == punchRelays || !punchable(r) || r.pex.live[addr]&wire.PexHolepunch == 0 {
-			continue
+		switch {
+		case !punchable(r) || r.pex.live[addr]&wire.PexHolepunch == 0:
+		case r.via == overUTP:
+			relays = append(relays, r)
+		default:
+			byTCP = append(byTCP, r)
 		}
-		if r.punches.asked == nil {
-			r.punches.asked = map[netip.AddrPort]bool{}
+	}
+	if len(relays)+len(byTCP) == 0 {
+		return
+	}
+	d.punchedAt = now
+	if len(relays) == 0 {
+		if i := slices.IndexFunc(byTCP, func(r *remote) bool { return l.switchable(now, r) }); i >= 0 {
+			l.switchToUTP(byTCP[i], addr)
+			return
 		}
-		r.punches.asked[addr] = true
-		d.punchedAt = now
-		relays++
-		l.sendHolepunch(r, wire.Holepunch{Type: wire.HolepunchRendezvous, Addr: addr})
+	}
+	for _, r := range slices.Concat(relays, byTCP)[:min(punchRelays, len(relays)+len(byTCP))] {
+		l.askRelay(r, addr)
+	}
+}
+
+// askRelay asks one peer to introduce us to another.
+func (l *loop) askRelay(r *remote, addr netip.AddrPort) {
+	if r.punches.asked == nil {
+		r.punches.asked = map[netip.AddrPort]bool{}
+	}
+	r.punches.asked[addr] = true
+	l.sendHolepunch(r, wire.Holepunch{Type: wire.HolepunchRendezvous, Addr: addr})
+}
+
+// punchEarly asks for introductions while dials are still being tried: those that
+// succeed mostly do so within a round trip.
+func (l *loop) punchEarly(now time.Time) {
+	if !l.punch || l.dialing == 0 {
+		return
+	}
+	for addr, d := range l.cands.list {
+		if d.dials > 0 && d.flags&wire.PexHolepunch != 0 && now.Sub(d.dialledAt) >= punchAfter {
+			l.askRelays(now, addr)
+		}
 	}
 }
 
@@ -114,7 +150,7 @@ func (l *loop) introduce(now time.Time, r *remote, addr netip.AddrPort) {
 	refuse := func(c wire.HolepunchCode) {
 		l.sendHolepunch(r, wire.Holepunch{Type: wire.HolepunchError, Addr: addr, Code: c})
 	}
-	if l.cands.own[addr] || addr == l.cands.selves[0] || addr == l.cands.selves[1] {
+	if l.cands.own[addr] || l.itself(addr) {
 		refuse(wire.HolepunchNoSelf)
 		return
 	}
@@ -163,10 +199,8 @@ func (l *loop) punchThrough(now time.Time, r *remote, addr netip.AddrPort) {
 	}
 	l.cands.add(addr, endpoint.FromHolepunch, now)
 	d := l.cands.list[addr]
-	if d == nil || d.busy || len(l.peers)+l.dialing >= l.maxPeers {
-		return // ourselves, banned, there already, or too many
+	if d == nil || d.punching || len(l.peers)+l.dialing >= l.maxPeers {
+		return // ourselves, banned, being done, or too many
 	}
-	d.busy = true
-	l.dialing++
-	l.do.dial(target{addr: addr, way: d.way, only: overUTP})
+	l.dial(now, d, overUTP)
 }

@@ -60,6 +60,8 @@ type effects interface {
 	// claim tells the session's other torrents what a peer's slot is to this one,
 	// and says whether one of them waits for it.
 	claim(addr netip.AddrPort, c claim) (rival bool)
+	// reachable says whether somebody from outside has connected to us.
+	reachable() bool
 }
 
 // event is one thing that happened to a torrent: something a peer's connection
@@ -86,7 +88,10 @@ type (
 		addr netip.AddrPort
 		self bool // it was ourselves
 		next way  // to begin with next time, if that is known
-		err  error
+		// hungUp says that it was reached by uTP, and ended the connection before its
+		// handshake.
+		hungUp bool
+		err    error
 	}
 	evCandidates struct {
 		addrs     []netip.AddrPort
@@ -146,6 +151,10 @@ type loop struct {
 	lastID  picker.PeerID
 	cands   *candidates
 	dialing int
+	// switching are relays that are being connected to anew, by uTP, and whom they
+	// shall introduce us to; see relay.go.
+	switching map[netip.AddrPort][]netip.AddrPort
+	relayLook time.Time // when it was last seen to that there is a relay
 
 	readers  map[uint64][]Want
 	open     map[uint64]struct{} // readers that are there, wanting something or not
@@ -176,15 +185,7 @@ func (l *loop) handle(now time.Time, ev event) {
 	case evConnected:
 		l.connected(now, m)
 	case evDialFailed:
-		l.dialing--
-		if m.self {
-			l.cands.itself(m.addr)
-			return
-		}
-		l.log.Debug("dial", "peer", m.addr, "err", m.err)
-		l.cands.setWay(m.addr, m.next)
-		l.cands.ended(m.addr, false, now)
-		l.askRelays(now, m.addr)
+		l.dialFailed(now, m)
 	case evCandidates:
 		l.found(now, m)
 	case evWants:
@@ -333,6 +334,8 @@ func (l *loop) tick(now time.Time) {
 		l.rechoke(now)
 	}
 	l.exchangePeers(now)
+	l.punchEarly(now)
+	l.keepRelay(now)
 	l.dropSilent(now)
 	l.interested = true
 	if !l.wantPeers(now) {
@@ -378,8 +381,11 @@ func (l *loop) dialMore(now time.Time) {
 		if c == nil {
 			return
 		}
-		l.dialing++
-		l.do.dial(target{addr: c.addr, way: c.way, via: c.via, utp: c.flags&wire.PexUTP != 0})
+		only := overUnknown
+		if c.hungUp > 0 {
+			only = overUTP
+		}
+		l.dial(now, c, only)
 	}
 }
 
@@ -413,6 +419,9 @@ func (l *loop) found(now time.Time, m evCandidates) {
 	for _, a := range m.addrs {
 		if err := endpoint.Dialable(a, m.source, m.informant); err != nil {
 			l.log.Debug("address refused", "peer", a, "source", m.source, "err", err)
+			continue
+		}
+		if l.itself(a) {
 			continue
 		}
 		if l.cands.add(a, m.source, now) {

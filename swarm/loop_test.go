@@ -52,6 +52,7 @@ type fakeEffects struct {
 	served  []wire.Message
 	info    *metainfo.Info
 	selves  [2]netip.AddrPort
+	reached bool
 
 	hashesServed int
 
@@ -68,6 +69,7 @@ func (f *fakeEffects) gotLayers(i *metainfo.Info) { f.info = i }
 func (f *fakeEffects) serveHashes(picker.PeerID, conn, *metainfo.Info, wire.HashSpan) {
 	f.hashesServed++
 }
+func (f *fakeEffects) reachable() bool             { return f.reached }
 func (f *fakeEffects) external() [2]netip.AddrPort { return f.selves }
 func (f *fakeEffects) claim(addr netip.AddrPort, c claim) bool {
 	if f.claims == nil {
@@ -133,6 +135,16 @@ func (s *stage) do1(ev event) {
 
 // join connects a peer with the given last byte of address and peer id.
 func (s *stage) join(n byte, outgoing bool) (*fakeConn, picker.PeerID) {
+	return s.joinBy(n, outgoing, overUnknown)
+}
+
+// end lets a connection end.
+func (s *stage) end(id picker.PeerID, err error) {
+	s.do1(event{from: id, peer: peer.Event{Kind: peer.Closed, Err: err}})
+}
+
+// joinBy is join by a transport.
+func (s *stage) joinBy(n byte, outgoing bool, via transport) (*fakeConn, picker.PeerID) {
 	c := &fakeConn{}
 	var id picker.PeerID
 	s.do1(event{msg: evConnected{
@@ -141,6 +153,7 @@ func (s *stage) join(n byte, outgoing bool) (*fakeConn, picker.PeerID) {
 		hs:       wire.Handshake{Reserved: wire.NewReserved(false), InfoHash: s.l.hash, PeerID: [20]byte{n}},
 		addr:     netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, n}), 6881),
 		outgoing: outgoing,
+		via:      via,
 	}})
 	return c, id
 }

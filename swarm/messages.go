@@ -163,7 +163,11 @@ func (l *loop) extHandshake(now time.Time, r *remote, data []byte) {
 	}
 	if ip := r.ext.YourIP; ip.IsValid() {
 		l.do.seenAs(ip, r.addr.Addr())
+		if c := l.cands.list[netip.AddrPortFrom(ip, l.port)]; c != nil && !c.busy {
+			l.cands.remove(c.addr)
+		}
 	}
+	l.askSwitched(now, r)
 }
 
 // fault counts a small offence.

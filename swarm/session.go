@@ -107,6 +107,7 @@ type Session struct {
 	lpd       *lpd.Server // nil if off
 	slots     slots
 	wg        sync.WaitGroup
+	reached   atomic.Bool // somebody from outside has connected to us
 
 	mu       sync.Mutex // guards torrents and closed; a leaf
 	torrents map[metainfo.InfoHash]*Torrent
@@ -359,6 +360,9 @@ func (s *Session) welcome(nc net.Conn) {
 		return
 	}
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	if !isLocal(addr.Addr()) && transportOf(nc) == overTCP {
+		s.reached.Store(true) // by uTP it may have been a hole
+	}
 	t.offer(link, evConnected{addr: addr, method: c.Method(), via: transportOf(nc)})
 }
 

@@ -2,6 +2,8 @@ package swarm
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -242,9 +244,9 @@ func (t *Torrent) handshake() wire.Handshake {
 
 func (t *Torrent) dial(to target) {
 	t.wg.Go(func() {
-		if next, err := t.connect(to); err != nil {
-			self := isSelf(err)
-			t.post(event{msg: evDialFailed{addr: to.addr, self: self, next: next, err: err}})
+		if next, by, err := t.connect(to); err != nil {
+			hungUp := by == overUTP && errors.Is(err, io.EOF)
+			t.post(event{msg: evDialFailed{addr: to.addr, self: isSelf(err), next: next, hungUp: hungUp, err: err}})
 		}
 	})
 }
@@ -301,3 +303,5 @@ func (t *Torrent) dhtNode(addr netip.AddrPort) { t.session.addNode(addr) }
 func (t *Torrent) seenAs(ip, informant netip.Addr) { t.session.seenAs(ip, informant) }
 
 func (t *Torrent) external() [2]netip.AddrPort { return t.session.external() }
+
+func (t *Torrent) reachable() bool { return t.session.reached.Load() }

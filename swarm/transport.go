@@ -78,27 +78,26 @@ func (to target) plan(utp bool) []transport {
 }
 
 // connect dials a peer. If it fails, next is the way to begin with next time;
-// wayUnknown if it did not come out.
-func (t *Torrent) connect(to target) (next way, err error) {
+// wayUnknown if it did not come out. by is what it was reached by at last.
+func (t *Torrent) connect(to target) (next way, by transport, err error) {
 	ctx, cancel := context.WithTimeout(t.ctx, dialTimeout)
 	defer cancel()
 	if err := t.session.halfOpen.Acquire(ctx, 1); err != nil {
-		return wayUnknown, err
+		return wayUnknown, overUnknown, err
 	}
 	defer t.session.halfOpen.Release(1)
 	reachable := to.via == overUTP
 	for _, to.only = range to.plan(t.session.utpFor(to.addr.Addr()) != nil) {
-		var used transport
-		used, next, err = t.connectBy(ctx, to)
+		by, next, err = t.connectBy(ctx, to)
 		if err == nil || next != wayUnknown || judgeHandshake(err) == tellsNothing {
 			break
 		}
 		// Some listen on TCP and hang up, since they want uTP only (libtorrent).
-		if used != overTCP && !reachable {
+		if by != overTCP && !reachable {
 			break
 		}
 	}
-	return next, err
+	return next, by, err
 }
 
 // connectBy dials a peer in one way after the other, as long as it hangs up during
