@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"github.com/bits-and-blooms/bitset"
-	"github.com/dustin/go-humanize"
 
+	"magnetfs/internal/human"
 	"magnetfs/swarm/metainfo"
 )
 
@@ -199,10 +199,10 @@ func (l *Library) pin(t *Torrent, files *bitset.BitSet) error {
 	capacity, used := l.PinRoom()
 	if need := costOf(info, pieces) - had; need > capacity-used {
 		if need > capacity {
-			return fmt.Errorf("%s are more than the %s that can be pinned: %w", bytesText(need), bytesText(capacity), ErrNoRoom)
+			return fmt.Errorf("%s are more than the %s that can be pinned: %w", human.Size(need), human.Size(capacity), ErrNoRoom)
 		}
 		return fmt.Errorf("%s are more than the %s left of the %s that can be pinned: %w",
-			bytesText(need), bytesText(capacity-used), bytesText(capacity), ErrNoRoom)
+			human.Size(need), human.Size(capacity-used), human.Size(capacity), ErrNoRoom)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -313,5 +313,3 @@ func rangesOf(set *bitset.BitSet) (list []metainfo.Range) {
 	}
 	return list
 }
-
-func bytesText(n int64) string { return humanize.IBytes(uint64(max(0, n))) }

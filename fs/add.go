@@ -7,45 +7,15 @@ import (
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
-	"github.com/hanwen/go-fuse/v2/fuse"
 )
-
-// addNode is .magnetfs/add: whatever is written into it is added. Lines are
-// magnets or hashes, taken as soon as they are complete; a .torrent file is taken
-// when it is closed. The first thing written decides which it is.
-type addNode struct{ node }
-
-var (
-	_ fusefs.NodeGetattrer = (*addNode)(nil)
-	_ fusefs.NodeSetattrer = (*addNode)(nil)
-	_ fusefs.NodeOpener    = (*addNode)(nil)
-)
-
-// Getattr implements fusefs.NodeGetattrer.
-func (n *addNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.m.fill(&out.Attr, fuse.S_IFREG|0o200, n.m.started)
-	return 0
-}
-
-// Setattr implements fusefs.NodeSetattrer: a shell's > truncates first.
-func (n *addNode) Setattr(_ context.Context, _ fusefs.FileHandle, _ *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
-	n.m.fill(&out.Attr, fuse.S_IFREG|0o200, n.m.started)
-	return 0
-}
-
-// Open implements fusefs.NodeOpener.
-func (n *addNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	if flags&syscall.O_ACCMODE != syscall.O_WRONLY || !n.m.mayChange(ctx) {
-		return nil, 0, syscall.EACCES
-	}
-	return &addHandle{m: n.m}, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NONSEEKABLE, 0
-}
 
 // maxLine bounds a line that is not complete yet, in bytes. A magnet with a
 // hundred trackers has 8 KiB.
 const maxLine = 128 << 10
 
-// addHandle is an open descriptor of add.
+// addHandle is an open descriptor of .magnetfs/add: whatever is written into it is
+// added. Lines are magnets or hashes, taken as soon as they are complete; a .torrent
+// file is taken when it is closed. The first thing written decides which it is.
 type addHandle struct {
 	m *mount
 

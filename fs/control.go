@@ -187,10 +187,10 @@ func (m *mount) controlInode(ctx context.Context, parent *fusefs.Inode, path str
 		child = e.dir
 		m.fill(&out.Attr, fuse.S_IFDIR|0o555, m.started)
 	case e.add:
-		child = &addNode{node: node{m: m}}
+		child = &writeNode{node{m: m}, func() fusefs.FileWriter { return &addHandle{m: m} }}
 		m.fill(&out.Attr, fuse.S_IFREG|0o200, m.started)
 	case e.command != nil:
-		child = &commandNode{node: node{m: m}, do: e.command}
+		child = &writeNode{node{m: m}, func() fusefs.FileWriter { return commandHandle{m, e.command} }}
 		m.fill(&out.Attr, fuse.S_IFREG|0o200, m.started)
 	case e.text != nil:
 		t := &textNode{node: node{m: m}, text: e.text, sized: e.sized}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"magnetfs/fetch"
+	"magnetfs/internal/human"
 )
 
 // The attribute user.magnetfs.pin says whether a file, or everything below a
@@ -99,11 +100,11 @@ func newPinRow(s fetch.PinStatus) *pinRow {
 func (p *pinRow) text() string {
 	var parts []string
 	if p.Files > 0 {
-		files := count(&p.Files) + " files"
+		files := human.Count(&p.Files) + " files"
 		if p.Files == 1 {
 			files = "1 file"
 		}
-		parts = append(parts, files+" pinned, "+size(p.Have)+" of "+size(p.Size)+" here")
+		parts = append(parts, files+" pinned, "+human.Size(p.Have)+" of "+human.Size(p.Size)+" here")
 	}
 	if p.Full {
 		parts = append(parts, "no room in the cache for the rest")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"magnetfs/fetch"
+	"magnetfs/internal/human"
 )
 
 // readerRow is one open handle.
@@ -63,11 +64,11 @@ func newWaitingRead(w fetch.WaitingPiece, now time.Time) waitingRead {
 
 // text describes the handle and its waiting reads.
 func (r *readerRow) text(w io.Writer) {
-	fmt.Fprintf(w, "%s: %s, %s at %s of %s", r.Path, r.who(), r.Mode, size(r.Offset), size(r.Size))
+	fmt.Fprintf(w, "%s: %s, %s at %s of %s", r.Path, r.who(), r.Mode, human.Size(r.Offset), human.Size(r.Size))
 	if r.Rate > 0 {
-		fmt.Fprintf(w, ", consumes %s/s", size(r.Rate))
+		fmt.Fprintf(w, ", consumes %s/s", human.Size(r.Rate))
 	}
-	fmt.Fprintf(w, ", %s here ahead", size(r.Ahead))
+	fmt.Fprintf(w, ", %s here ahead", human.Size(r.Ahead))
 	if n := len(r.Window); n > 0 {
 		fmt.Fprintf(w, ", window of %s, %d of %d here", pieceList(r.Window), r.WindowHave, n)
 	}
@@ -85,8 +86,8 @@ func (r *readerRow) who() string {
 // waitingText says what each waiting read waits for.
 func (r *readerRow) waitingText(w io.Writer) {
 	for _, read := range r.Waiting {
-		fmt.Fprintf(w, "%s waits for %s at %s of %s since %s:", r.who(), size(read.Length), size(read.Offset), r.Path,
-			short(time.Duration(read.Seconds*float64(time.Second))))
+		fmt.Fprintf(w, "%s waits for %s at %s of %s since %s:", r.who(), human.Size(read.Length), human.Size(read.Offset), r.Path,
+			human.Duration(time.Duration(read.Seconds*float64(time.Second))))
 		for i, p := range read.Pieces {
 			if i > 0 {
 				fmt.Fprint(w, ";")

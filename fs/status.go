@@ -7,9 +7,8 @@ import (
 	"io"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"magnetfs/fetch"
+	"magnetfs/internal/human"
 )
 
 // report is the state of one torrent, as the control files show it.
@@ -147,10 +146,10 @@ func (r *report) text(w io.Writer) {
 	}
 	have := "size not known yet"
 	if r.Size > 0 {
-		have = fmt.Sprintf("%s of %s here", size(r.Have), size(r.Size))
+		have = fmt.Sprintf("%s of %s here", human.Size(r.Have), human.Size(r.Size))
 	}
 	fmt.Fprintf(w, "%s; %s; %s/s down, %s/s up; %d seeds and %d peers connected, %d more known\n",
-		state, have, size(r.Down), size(r.Up), r.Seeds, r.Peers, r.Candidates)
+		state, have, human.Size(r.Down), human.Size(r.Up), r.Seeds, r.Peers, r.Candidates)
 	if r.Pinned != nil {
 		fmt.Fprintln(w, r.Pinned.text())
 	}
@@ -167,9 +166,9 @@ func (r *report) sourcesText(w io.Writer) {
 	for _, s := range r.Sources {
 		next := "-"
 		if s.Next != nil {
-			next = short(time.Duration(*s.Next * float64(time.Second)))
+			next = human.Duration(time.Duration(*s.Next * float64(time.Second)))
 		}
-		fmt.Fprintf(w, row, s.Name, s.Status, next, count(s.Seeds), count(s.Peers))
+		fmt.Fprintf(w, row, s.Name, s.Status, next, human.Count(s.Seeds), human.Count(s.Peers))
 	}
 }
 
@@ -188,29 +187,7 @@ func (r *report) peersText(w io.Writer) {
 				flags = append(flags, name)
 			}
 		}
-		fmt.Fprintf(w, row, p.Addr, p.Client, p.Source, p.Transport, dir, fmt.Sprint(p.Pieces), size(p.Down), size(p.Downloaded),
-			size(p.Uploaded), time.Duration(p.RTT*float64(time.Second)).Round(time.Millisecond), joinSorted(flags))
-	}
-}
-
-func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
-
-func count(n *int) string {
-	if n == nil {
-		return "-"
-	}
-	return fmt.Sprint(*n)
-}
-
-// short writes a duration as 4m 10s.
-func short(d time.Duration) string {
-	s := int64(d.Round(time.Second) / time.Second)
-	switch {
-	case s >= 3600:
-		return fmt.Sprintf("%dh %02dm", s/3600, s/60%60)
-	case s >= 60:
-		return fmt.Sprintf("%dm %02ds", s/60, s%60)
-	default:
-		return fmt.Sprintf("%ds", s)
+		fmt.Fprintf(w, row, p.Addr, p.Client, p.Source, p.Transport, dir, fmt.Sprint(p.Pieces), human.Size(p.Down), human.Size(p.Downloaded),
+			human.Size(p.Uploaded), time.Duration(p.RTT*float64(time.Second)).Round(time.Millisecond), joinSorted(flags))
 	}
 }

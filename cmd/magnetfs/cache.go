@@ -14,7 +14,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -22,6 +21,7 @@ import (
 	"magnetfs/cache/disk"
 	"magnetfs/fetch"
 	"magnetfs/fs"
+	"magnetfs/internal/human"
 )
 
 // The files of the control folder that are about the cache.
@@ -218,9 +218,9 @@ func (r *cacheReport) print(w io.Writer) error {
 		switch {
 		case t == nil:
 		case t.Budget == 0:
-			fmt.Fprintf(w, "%s: %s used\n", name, sizeText(t.Used))
+			fmt.Fprintf(w, "%s: %s used\n", name, human.Size(t.Used))
 		default:
-			fmt.Fprintf(w, "%s: %s of %s used\n", name, sizeText(t.Used), sizeText(t.Budget))
+			fmt.Fprintf(w, "%s: %s of %s used\n", name, human.Size(t.Used), human.Size(t.Budget))
 		}
 	}
 	line("Memory", r.RAM)
@@ -245,12 +245,10 @@ func (r *cacheReport) print(w io.Writer) error {
 		if name == "" {
 			name = t.Hash
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\n", sizeText(t.Bytes), last, name)
+		fmt.Fprintf(tw, "%s\t%s\t%s\n", human.Size(t.Bytes), last, name)
 	}
 	return tw.Flush()
 }
-
-func sizeText(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
 func newCacheClear() *cobra.Command {
 	var f cacheFlags

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"magnetfs/fetch"
+	"magnetfs/internal/human"
 	"magnetfs/swarm"
 )
 
@@ -112,13 +113,13 @@ func (l *liveLimits) notice() string {
 	c := l.current()
 	var parts []string
 	if c.Down > 0 {
-		parts = append(parts, "down at most "+sizeText(c.Down)+"/s")
+		parts = append(parts, "down at most "+human.Size(c.Down)+"/s")
 	}
 	switch {
 	case c.NoUpload:
 		parts = append(parts, "nothing is uploaded")
 	case c.Up > 0:
-		parts = append(parts, "up at most "+sizeText(c.Up)+"/s")
+		parts = append(parts, "up at most "+human.Size(c.Up)+"/s")
 	}
 	if len(parts) == 0 {
 		return ""

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/dustin/go-humanize"
 
 	"magnetfs/fetch"
+	"magnetfs/internal/human"
 )
 
 // statusEvery is how often systemd is told what the mount does.
@@ -95,7 +95,7 @@ func (n *notifier) answers(ctx context.Context) (text string, ok bool) {
 			down, up = down+s.DownRate, up+s.UpRate
 		}
 		answer <- fmt.Sprintf("%s: %d torrents, %s/s down, %s/s up", n.target, len(torrents),
-			humanize.IBytes(uint64(max(0, down))), humanize.IBytes(uint64(max(0, up))))
+			human.Size(down), human.Size(up))
 	}()
 	select {
 	case text, ok = <-answer:

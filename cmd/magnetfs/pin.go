@@ -8,9 +8,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"magnetfs/internal/human"
 )
 
 const pinAttribute = "user.magnetfs.pin"
@@ -97,9 +98,8 @@ func (p place) noRoom(said string) error {
 		}
 		return nil
 	})
-	text := func(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 	return fmt.Errorf("%s: %s do not fit: %s can be pinned in all, %s of it are taken (mount with a larger --ram, or unpin something)",
-		said, text(need), text(room.Capacity), text(room.Used))
+		said, human.Size(need), human.Size(room.Capacity), human.Size(room.Used))
 }
 
 // ready tells whether the metadata of the torrent is there.

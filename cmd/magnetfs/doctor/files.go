@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
 
 	"magnetfs/fs"
+	"magnetfs/internal/human"
 )
 
 // Floor is the space that the disk cache leaves free, see package cache/disk.
@@ -20,8 +20,6 @@ const (
 	floorBytes   = 5 << 30
 	floorPercent = 5
 )
-
-func size(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
 // folder looks whether it can be mounted on.
 func folder(cfg *Config) Finding {
@@ -106,9 +104,9 @@ func cacheFolder(_ context.Context, cfg *Config) []Finding {
 // judgeSpace compares the free space of a disk with what is left free, in bytes.
 func judgeSpace(free, total int64) Finding {
 	floor := max(floorBytes, total/100*floorPercent)
-	f := Finding{Check: "disk", Status: OK, Found: fmt.Sprintf("%s of %s are free, %s of them stay so", size(free), size(total), size(floor))}
+	f := Finding{Check: "disk", Status: OK, Found: fmt.Sprintf("%s of %s are free, %s of them stay so", human.Size(free), human.Size(total), human.Size(floor))}
 	if free <= floor {
-		f.Status, f.Found = Warn, fmt.Sprintf("%s of %s are free: nothing is kept on disk, since %s stay free", size(free), size(total), size(floor))
+		f.Status, f.Found = Warn, fmt.Sprintf("%s of %s are free: nothing is kept on disk, since %s stay free", human.Size(free), human.Size(total), human.Size(floor))
 		f.Mend = "make room, or use --cache-dir on another disk"
 	}
 	return f
@@ -156,7 +154,7 @@ func memory(cfg *Config) Finding {
 }
 
 func judgeMemory(budget, total int64) Finding {
-	f := Finding{Status: OK, Found: fmt.Sprintf("%s for pieces, of %s", size(budget), size(total))}
+	f := Finding{Status: OK, Found: fmt.Sprintf("%s for pieces, of %s", human.Size(budget), human.Size(total))}
 	if budget > total/2 {
 		f.Status, f.Mend = Warn, "use a smaller --ram: there has to be room for the rest, and for the page cache"
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"magnetfs/internal/human"
 )
 
 var readerColumns = []column{
@@ -27,10 +29,10 @@ func (t *Torrent) readLines(width int) []string {
 		if len(r.Window) > 0 {
 			window = fmt.Sprintf("%d/%d", r.WindowHave, len(r.Window))
 		}
-		lines = append(lines, cells(readerColumns, width, clean(r.Path), clean(r.Owner), r.Mode, bytesText(r.Offset),
-			bytesText(r.Ahead), rate(r.Rate), window))
+		lines = append(lines, cells(readerColumns, width, clean(r.Path), clean(r.Owner), r.Mode, human.Size(r.Offset),
+			human.Size(r.Ahead), rate(r.Rate), window))
 		for _, w := range r.Waiting {
-			lines = append(lines, yellow.Render(fmt.Sprintf("  waits since %s for %s at %s", short(seconds(w.Seconds)), bytesText(w.Length), bytesText(w.Offset))))
+			lines = append(lines, yellow.Render(fmt.Sprintf("  waits since %s for %s at %s", human.Duration(seconds(w.Seconds)), human.Size(w.Length), human.Size(w.Offset))))
 			for _, p := range w.Pieces {
 				text := fmt.Sprintf("    piece %d: %d of %d blocks here", p.Piece, p.Received, p.Blocks)
 				if len(p.From) > 0 {
@@ -59,9 +61,9 @@ func (t *Torrent) sourceLines(width int) []string {
 	for _, s := range t.Sources {
 		next := "-"
 		if s.Next != nil {
-			next = short(seconds(*s.Next))
+			next = human.Duration(seconds(*s.Next))
 		}
-		line := cells(sourceColumns, width, clean(s.Name), clean(s.Status), next, number(s.Seeds), number(s.Peers))
+		line := cells(sourceColumns, width, clean(s.Name), clean(s.Status), next, human.Count(s.Seeds), human.Count(s.Peers))
 		switch {
 		case strings.HasPrefix(s.Status, "error"), strings.HasPrefix(s.Status, "timed out"):
 			line = red.Render(line)
@@ -109,7 +111,7 @@ func (t *Torrent) peerLines(width int) []string {
 			have = "100%"
 		}
 		line := cells(peerColumns, width, clean(p.Addr), clean(p.Client), clean(p.Source), clean(p.Transport), have, rate(p.Down),
-			bytesText(p.Downloaded), bytesText(p.Uploaded), seconds(p.RTT).Round(time.Millisecond).String(), flags)
+			human.Size(p.Downloaded), human.Size(p.Uploaded), seconds(p.RTT).Round(time.Millisecond).String(), flags)
 		if p.Snubbed {
 			line = red.Render(line)
 		}

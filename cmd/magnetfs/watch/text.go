@@ -3,12 +3,12 @@ package watch
 import (
 	"fmt"
 	"strings"
-	"time"
 	"unicode"
 
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
-	"github.com/dustin/go-humanize"
+
+	"magnetfs/internal/human"
 )
 
 var (
@@ -87,33 +87,12 @@ func titles(cols []column, width int) string {
 	return faint.Render(cells(cols, width, texts...))
 }
 
-func bytesText(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
-
 // rate is empty for nothing, so that a table shows who moves.
 func rate(n int64) string {
 	if n <= 0 {
 		return ""
 	}
-	return bytesText(n) + "/s"
-}
-
-func number(n *int) string {
-	if n == nil {
-		return "-"
-	}
-	return fmt.Sprint(*n)
-}
-
-// short writes a duration as 4m 10s.
-func short(d time.Duration) string {
-	s := int64(d.Round(time.Second) / time.Second)
-	switch {
-	case s >= 3600:
-		return fmt.Sprintf("%dh %02dm", s/3600, s/60%60)
-	case s >= 60:
-		return fmt.Sprintf("%dm %02ds", s/60, s%60)
-	}
-	return fmt.Sprintf("%ds", s)
+	return human.Size(n) + "/s"
 }
 
 // percent rounds down, so that 100 % is all of it.

@@ -8,6 +8,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"magnetfs/internal/human"
 )
 
 // View implements tea.Model.
@@ -53,12 +55,12 @@ func (m *model) head() string {
 	}
 	limit := m.state.Limits
 	text := fmt.Sprintf("%s  %d torrents  ↓ %s%s  ↑ %s%s", clean(m.title), len(m.state.Torrents),
-		bytesText(down)+"/s", atMost(limit.Down, false), bytesText(up)+"/s", atMost(limit.Up, limit.NoUpload))
+		human.Size(down)+"/s", atMost(limit.Down, false), human.Size(up)+"/s", atMost(limit.Up, limit.NoUpload))
 	switch quiet := m.now.Sub(m.at); {
 	case m.err != nil:
 		return red.Render(fit(clean(m.title)+"  "+why(m.err), m.width))
 	case quiet > silence:
-		return red.Render(fit(text+"  no answer since "+short(quiet), m.width))
+		return red.Render(fit(text+"  no answer since "+human.Duration(quiet), m.width))
 	}
 	return bold.Render(fit(text, m.width))
 }
@@ -69,7 +71,7 @@ func atMost(limit int64, off bool) string {
 	case off:
 		return " (off)"
 	case limit > 0:
-		return " (at most " + bytesText(limit) + "/s)"
+		return " (at most " + human.Size(limit) + "/s)"
 	}
 	return ""
 }
@@ -108,7 +110,7 @@ func (m *model) torrentLine(i int) string {
 	t := &m.state.Torrents[i]
 	size, waiting := "", ""
 	if t.Size > 0 {
-		size = bytesText(t.Size)
+		size = human.Size(t.Size)
 	}
 	if n := t.waiting(); n > 0 {
 		waiting = fmt.Sprint(n)
@@ -174,14 +176,14 @@ func (t *Torrent) summary() []string {
 	}
 	have := "size not known yet"
 	if t.Size > 0 {
-		have = fmt.Sprintf("%s of %s here, %d of %d pieces", bytesText(t.Have), bytesText(t.Size), t.HavePieces, t.Pieces)
+		have = fmt.Sprintf("%s of %s here, %d of %d pieces", human.Size(t.Have), human.Size(t.Size), t.HavePieces, t.Pieces)
 	}
 	lines := []string{
 		clean(state) + "; " + have + fmt.Sprintf("; %d seeds and %d peers connected, %d more known", t.Seeds, t.Peers, t.Candidates),
 		faint.Render(t.InfoHash),
 	}
 	if p := t.Pinned; p != nil {
-		text := fmt.Sprintf("%d files pinned, %s of %s here (%s)", p.Files, bytesText(p.Have), bytesText(p.Size), percent(p.Have, p.Size))
+		text := fmt.Sprintf("%d files pinned, %s of %s here (%s)", p.Files, human.Size(p.Have), human.Size(p.Size), percent(p.Have, p.Size))
 		switch {
 		case p.Refused != "":
 			text = "not pinned: " + clean(p.Refused)

@@ -1,0 +1,34 @@
+// Package human writes numbers as the status, the view and messages show them, so that
+// they look the same everywhere.
+package human
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Size writes bytes: "20 MiB". Nothing is less than 0 B.
+func Size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+// Count writes a number that may not be known: "-" for nil.
+func Count(n *int) string {
+	if n == nil {
+		return "-"
+	}
+	return strconv.Itoa(*n)
+}
+
+// Duration writes seconds, minutes and hours, the two largest of them: "4m 10s".
+func Duration(d time.Duration) string {
+	s := int64(d.Round(time.Second) / time.Second)
+	switch {
+	case s >= 3600:
+		return fmt.Sprintf("%dh %02dm", s/3600, s/60%60)
+	case s >= 60:
+		return fmt.Sprintf("%dm %02ds", s/60, s%60)
+	}
+	return fmt.Sprintf("%ds", s)
+}

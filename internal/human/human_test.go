@@ -1,0 +1,32 @@
+package human
+
+import (
+	"testing"
+	"time"
+)
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{-5: "0 B", 0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 20 << 20: "20 MiB", 3 << 29: "1.5 GiB"} {
+		if got := Size(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
+	n := 12
+	if got := Count(&n) + Count(nil); got != "12-" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 1400 * time.Millisecond: "1s", 59 * time.Second: "59s", 61 * time.Second: "1m 01s", 25*time.Hour + 90*time.Second: "25h 01m", 499 * time.Millisecond: "0s", 59*time.Second + 600*time.Millisecond: "1m 00s", 250 * time.Second: "4m 10s",
+		time.Hour: "1h 00m", 26*time.Hour + 61*time.Second: "26h 01m",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
