@@ -66,7 +66,7 @@ checks=(
 	bad_magnets spellings raw_slashes same_torrent_again labels removed_files add_and_rm
 	folders_and_names padding_links_and_modes nothing_can_be_changed status_of_a_mount
 	big_file parallel_readers mapped_readers on_demand_only little_memory
-	disk_survives_restart disk_survives_kill_9 whole_files_pass_through disk_is_locked disk_show_and_clear without_disk disk_is_full
+	disk_survives_restart disk_survives_kill_9 whole_files_pass_through disk_is_locked disk_show_and_clear without_disk disk_is_full disk_refuses killed_again_and_again
 	thousands_of_files many_torrents fio_verifies
 	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv scanners_cost_little
 	idle_torrents_give_way
@@ -87,7 +87,7 @@ checks=(
 	doctor_finds_faults manual_pages completion_in_shells settings_of_a_mount tells_systemd log_for_everybody mount_by_mount mount_by_fstab
 )
 if [ -n "$MAGNETFS_ROOT" ]; then # only root can become somebody else
-	checks+=(mount_for_a_user ordinary_user root_unmounts_a_users_mount allow_other_is_checked no_fusermount no_right_to_fuse)
+	checks+=(disk_breaks mount_for_a_user ordinary_user root_unmounts_a_users_mount allow_other_is_checked no_fusermount no_right_to_fuse)
 	checks+=(package_is_static package_installs package_mounts package_is_removed)
 fi
 checks+=(nothing_left)

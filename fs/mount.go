@@ -87,7 +87,7 @@ type Config struct {
 	// is called with every line, without spaces around it.
 	Commands map[string]func(line string) error
 
-	// Notice returns a line for the top of the status, empty for none. Nil is none.
+	// Notice returns lines for the top of the status, empty for none. Nil is none.
 	Notice func() string
 
 	Log *slog.Logger // nil: nothing is logged

@@ -72,17 +72,39 @@ func cacheFiles(library *fetch.Library, pieces *cache.Cache, tier *disk.Tier) ma
 
 func (r *cacheReport) add(tier *disk.Tier, name func(hash string) string) {
 	s := tier.Stats()
-	r.Disk = &tierReport{Used: s.Used}
-	switch {
-	case s.Off != nil:
-		r.Problem = s.Off.Error()
-	case s.Full:
-		r.Problem = "the disk has no room"
-	}
+	r.Disk, r.Problem = &tierReport{Used: s.Used}, problemOf(s)
 	for _, u := range tier.List() {
 		if u.Bytes > 0 {
 			r.Torrents = append(r.Torrents, cacheTorrent{u.ID.String(), name(u.ID.String()), u.Bytes, u.LastRead})
 		}
+	}
+}
+
+// problemOf says why new pieces are not kept on the disk; empty: they are.
+func problemOf(s disk.Stats) string {
+	switch {
+	case s.Off != nil:
+		return s.Off.Error()
+	case s.Full:
+		return "the disk has no room"
+	}
+	return ""
+}
+
+// diskProblem is what status says about the disk. failed is why it is not used, nil
+// if it is, or not wanted.
+func diskProblem(tier *disk.Tier, failed error) func() string {
+	return func() string {
+		text := ""
+		if failed != nil {
+			text = failed.Error()
+		} else if tier != nil {
+			text = problemOf(tier.Stats())
+		}
+		if text == "" {
+			return ""
+		}
+		return "Warning: " + text + ": pieces are kept in memory only"
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -67,9 +68,10 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 	}
 	defer pieces.Close()
 	tier, err := o.openDisk(log)
-	if err != nil {
+	if errors.Is(err, disk.ErrLocked) {
 		return err
 	}
+	problem := diskProblem(tier, err)
 	if tier != nil {
 		defer func() { err = errors.Join(err, tier.Close()) }()
 	}
@@ -112,7 +114,7 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		Space:      space(pieces, tier),
 		Files:      joined(cacheFiles(library, pieces, tier), limits.files()),
 		Commands:   joined(cacheCommands(library, tier), limits.commands()),
-		Notice:     limits.notice,
+		Notice:     notices(problem, limits.notice),
 		Log:        log,
 
 		NoPassthrough: o.noPass,
@@ -147,6 +149,19 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 func joined[V any](a, b map[string]V) map[string]V {
 	maps.Copy(a, b)
 	return a
+}
+
+// notices are the lines of all that have something to say.
+func notices(all ...func() string) func() string {
+	return func() string {
+		var lines []string
+		for _, f := range all {
+			if line := f(); line != "" {
+				lines = append(lines, line)
+			}
+		}
+		return strings.Join(lines, "\n")
+	}
 }
 
 // wait returns true when a signal says that the mount has to end, false when it is
@@ -238,9 +253,9 @@ func (o *mountOptions) writeQueue() int64 {
 	return min(32<<20, int64(o.ram)/4)
 }
 
-// openDisk opens the disk cache; nil means that pieces are kept in memory only. A
-// folder in use by another process is an error, since it is a mistake of the user;
-// anything else that is wrong with the disk is not.
+// openDisk opens the disk cache; nil means that pieces are kept in memory only. If
+// the error is disk.ErrLocked the folder is in use by another process, which is a
+// mistake of the user; whatever else is wrong with the disk, it goes without.
 func (o *mountOptions) openDisk(log *slog.Logger) (*disk.Tier, error) {
 	if o.disk == 0 {
 		return nil, nil
@@ -257,7 +272,7 @@ func (o *mountOptions) openDisk(log *slog.Logger) (*disk.Tier, error) {
 	}
 	if err != nil {
 		log.Warn("nothing is kept on disk", "dir", o.cacheDir, "err", err)
-		return nil, nil
+		return nil, fmt.Errorf("nothing is kept on disk: %w", err)
 	}
 	return tier, nil
 }
