@@ -15,10 +15,12 @@ import (
 // it tells both to dial (connect). That works over uTP only.
 
 const (
-	// punchAgain is how long a relay is not asked for the same peer again, and how
-	// long we, as a relay, do not introduce the same two again. A guess: longer
-	// than the pauses between dials.
+	// punchAgain is how long a relay is not asked for the same peer again. A guess:
+	// longer than the pauses between dials.
 	punchAgain = 10 * time.Minute
+	// introduceAgain is how long we, as a relay, do not introduce the same two again.
+	// libtorrent dials again after a minute.
+	introduceAgain = 50 * time.Second
 	// punchRelays is how many relays are asked for one peer.
 	punchRelays = 2
 	// maxPunches is what one peer may have us do in punchWindow: whom it wants to
@@ -144,7 +146,7 @@ func (l *loop) introduce(now time.Time, r *remote, addr netip.AddrPort) {
 	if !r.punches.allow(now) {
 		return
 	}
-	if at, ok := r.punches.introduced[addr]; ok && now.Sub(at) < punchAgain {
+	if at, ok := r.punches.introduced[addr]; ok && now.Sub(at) < introduceAgain {
 		return
 	}
 	refuse := func(c wire.HolepunchCode) {

@@ -85,7 +85,8 @@ holepunch() {
 	umount_fs punch
 }
 
-# We introduce two libtorrents, and have nothing of it but the metadata.
+# We introduce two libtorrents, and have nothing of it but the metadata. They have different ports: with equal ones each of
+# them drops the connection that it began, when both succeed.
 holepunch_relay() {
 	local hash peer
 	hash=$(hash_of punch-two.bin)
@@ -97,7 +98,7 @@ holepunch_relay() {
 	behind b "{\"op\":\"seed\",\"id\":\"two\",\"torrent\":\"$(torrent_of punch-two.bin)\",\"save\":\"$tmp/data\",\"pex\":false}"
 	behind b "{\"op\":\"connect\",\"id\":\"two\",\"hash\":\"$hash\",\"peer\":$peer}"
 	soon 10 test -e "$tmp/mnt/relay/punch-two.bin"
-	behind a "{\"op\":\"session\",\"id\":\"two\",\"listen\":\"192.168.7.2:6883\",$impatient}}"
+	behind a "{\"op\":\"session\",\"id\":\"two\",\"listen\":\"192.168.7.2:6884\",$impatient}}"
 	behind a "{\"op\":\"leech\",\"id\":\"two\",\"magnet\":\"magnet:?xt=urn:btih:$hash\",\"save\":\"$tmp/punch-two\",\"peer\":$peer}"
 	behind a "{\"op\":\"wait\",\"id\":\"two\",\"hash\":\"$hash\",\"timeout\":60}"
 	cmp "$tmp/punch-two/punch-two.bin" "$tmp/data/punch-two.bin"
