@@ -64,7 +64,7 @@ done
 checks=(
 	help_and_usage mount_in_background mount_refusals
 	bad_magnets spellings raw_slashes same_torrent_again labels removed_files add_and_rm
-	folders_and_names padding_links_and_modes nothing_can_be_changed status_of_a_mount
+	folders_and_names padding_links_and_modes nothing_can_be_changed calls_as_elsewhere status_of_a_mount
 	big_file parallel_readers mapped_readers on_demand_only little_memory
 	disk_survives_restart disk_survives_kill_9 whole_files_pass_through disk_is_locked disk_show_and_clear without_disk disk_is_full disk_refuses killed_again_and_again
 	thousands_of_files many_torrents fio_verifies

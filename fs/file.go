@@ -9,6 +9,7 @@ import (
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"magnetfs/fetch"
 )
@@ -115,6 +116,7 @@ var (
 	_ fusefs.FileReader   = (*handle)(nil)
 	_ fusefs.FileReleaser = (*handle)(nil)
 	_ fusefs.FileFsyncer  = (*handle)(nil)
+	_ fusefs.FileLseeker  = (*handle)(nil)
 )
 
 // Read implements fusefs.FileReader. It answers in full, up to the end of the
@@ -192,6 +194,21 @@ func (h *handle) skip(off, end int64) bool {
 	}
 	*s = skipped{off, end, now}
 	return true
+}
+
+// Lseek implements fusefs.FileLseeker, for SEEK_DATA and SEEK_HOLE only: a file has no
+// holes, since a program that copies leaves out what is one. What is not here yet is
+// none.
+func (h *handle) Lseek(_ context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
+	switch {
+	case off >= uint64(h.size):
+		return 0, syscall.ENXIO
+	case whence == unix.SEEK_DATA:
+		return off, 0
+	case whence == unix.SEEK_HOLE:
+		return uint64(h.size), 0
+	}
+	return 0, syscall.EINVAL
 }
 
 // Fsync implements fusefs.FileFsyncer: there is nothing to write.

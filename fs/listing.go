@@ -23,6 +23,7 @@ type listing struct {
 var (
 	_ fusefs.FileReaddirenter = (*listing)(nil)
 	_ fusefs.FileSeekdirer    = (*listing)(nil)
+	_ fusefs.FileFsyncdirer   = (*listing)(nil)
 )
 
 func (l *listing) take(ctx context.Context) syscall.Errno {
@@ -70,3 +71,6 @@ func (l *listing) Seekdir(ctx context.Context, off uint64) syscall.Errno {
 	l.next = int(off)
 	return 0
 }
+
+// Fsyncdir implements fusefs.FileFsyncdirer: there is nothing to write.
+func (l *listing) Fsyncdir(context.Context, uint32) syscall.Errno { return 0 }

@@ -83,6 +83,22 @@ nothing_can_be_changed() {
 	equal main tree
 }
 
+# Every system call does to a torrent what it does to a file system that is mounted read-only.
+calls_as_elsewhere() {
+	mkdir -p "$tmp/reference" "$tmp/outside"
+	mount --bind "$tmp/data/padded" "$tmp/reference"
+	mount -o remount,bind,ro "$tmp/reference"
+	if [ -d "$tmp/mnt/main/padded" ]; then "$magnetfs" rm --purge "$tmp/mnt/main" padded; fi
+	add main padded # nothing of it is here
+	"$magnetfs" wait "$tmp/mnt/main/$(hash_of padded)"
+	timeout 30 "$python" "$here/posix.py" torrent "$tmp/mnt/main/padded" "$tmp/reference" "$tmp/outside"
+	equal main padded # whole, and read in another way
+	timeout 30 "$python" "$here/posix.py" torrent "$tmp/mnt/main/$(hash_of padded)" "$tmp/reference" "$tmp/outside"
+	timeout 30 "$python" "$here/posix.py" root "$tmp/mnt/main" "$tmp/mnt/main/padded"
+	equal main padded
+	umount "$tmp/reference"
+}
+
 # mv gives a torrent another name, which stays; its own name and its hash lead to it as before.
 labels() {
 	local m=$tmp/mnt/named name
