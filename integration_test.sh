@@ -55,7 +55,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/dht checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/limits checks/blocking checks/control checks/cli checks/packaging; do
+for part in net spaces seeds lib checks/discovery checks/dht checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/limits checks/blocking checks/control checks/talking checks/cli checks/packaging; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -71,6 +71,7 @@ checks=(
 	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv scanners_cost_little
 	idle_torrents_give_way
 	pin_a_file pin_is_kept pin_too_large pin_by_magnet wait_for_metadata status_goes_on status_view status_view_of_waiting
+	json_everywhere progress_in_a_terminal
 	home_draws_one_copy
 	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission
 	dht_serves dht_serves_libtorrent dht_stops_floods dht_believes_little dht_row_counts

@@ -138,7 +138,7 @@ func TestTerminate(t *testing.T) {
 			if c.want != nil {
 				patience = 50 * time.Millisecond
 			}
-			if err := terminate(cmd.Process.Pid, patience); !errors.Is(err, c.want) {
+			if err := terminate(cmd.Process.Pid, patience, func() {}); !errors.Is(err, c.want) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 		})
@@ -147,7 +147,7 @@ func TestTerminate(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if err := terminate(cmd.Process.Pid, time.Second); err != nil {
+	if err := terminate(cmd.Process.Pid, time.Second, func() {}); err != nil {
 		t.Errorf("gone already: %v", err)
 	}
 }

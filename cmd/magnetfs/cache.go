@@ -213,14 +213,8 @@ none, it shows what the last one left on disk.`,
 			if tier != nil {
 				defer func() { err = errors.Join(err, tier.Close()) }()
 				r.add(tier, func(string) string { return "" })
-			} else {
-				b, err := os.ReadFile(filepath.Join(path, controlName, cacheName))
-				if err != nil {
-					return err
-				}
-				if err := json.Unmarshal(b, &r); err != nil {
-					return fmt.Errorf("%s: %w", cacheName, err)
-				}
+			} else if r, err = cacheOf(path); err != nil {
+				return err
 			}
 			if asJSON {
 				enc := json.NewEncoder(cmd.OutOrStdout())
@@ -231,8 +225,14 @@ none, it shows what the last one left on disk.`,
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	jsonFlag(cmd.Flags(), &asJSON)
 	return cmd
+}
+
+// cleared is what cache clear did, for programs: of each torrent, or of all.
+type cleared struct {
+	InfoHash string `json:"info_hash,omitempty"` // empty: all
+	Freed    int64  `json:"freed"`               // bytes
 }
 
 func (r *cacheReport) print(w io.Writer) error {
@@ -274,6 +274,7 @@ func (r *cacheReport) print(w io.Writer) error {
 
 func newCacheClear() *cobra.Command {
 	var f cacheFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "clear [DIR [NAME…]]",
 		Short: "Free the disk",
@@ -284,33 +285,85 @@ read. DIR can be left out if there is only one mount, or none.`,
 		Example: `  magnetfs cache clear
   magnetfs cache clear ~/t 'Big Buck Bunny'`,
 		ValidArgsFunction: completeNames,
-		RunE: func(_ *cobra.Command, a []string) (err error) {
+		RunE: func(cmd *cobra.Command, a []string) (err error) {
 			path, tier, err := f.open(a[:min(1, len(a))])
 			if err != nil {
 				return err
 			}
+			done := func(hash string, freed int64) error {
+				if !asJSON {
+					return nil
+				}
+				return emit(cmd.OutOrStdout(), cleared{hash, max(0, freed)})
+			}
 			if tier != nil {
-				return errors.Join(tier.Clear(), tier.Close())
+				before := tier.Stats().Used
+				err := tier.Clear()
+				freed := before - tier.Stats().Used
+				if err := errors.Join(err, tier.Close()); err != nil {
+					return err
+				}
+				return done("", freed)
 			}
 			if len(a) < 2 {
-				return purge(path, purgeAll)
+				freed, err := clearIn(path, purgeAll)
+				if err != nil {
+					return err
+				}
+				return done("", freed)
 			}
-			for _, name := range a[1:] {
+			return each(a[1:], func(name string) error {
 				hash := name
 				if h, err := hashOf(path, name); err == nil {
 					hash = h
 				} else if _, err := parseID(name); err != nil {
 					return withCode(exitNotFound, fmt.Errorf("%s: there is no such torrent in %s", name, path))
 				}
-				if err := purge(path, hash); err != nil {
+				freed, err := clearIn(path, hash)
+				if err != nil {
 					return err
 				}
-			}
-			return nil
+				return done(hash, freed)
+			})
 		},
 	}
 	f.register(cmd)
+	jsonFlag(cmd.Flags(), &asJSON)
 	return cmd
+}
+
+// clearIn has a mount free what the disk has, and returns how many bytes that were.
+func clearIn(path, what string) (freed int64, err error) {
+	before, err := diskUsed(path)
+	if err == nil {
+		err = purge(path, what)
+	}
+	if err != nil {
+		return 0, err
+	}
+	after, err := diskUsed(path)
+	return before - after, err
+}
+
+// diskUsed asks a mount for the size of its cache on disk.
+func diskUsed(path string) (int64, error) {
+	r, err := cacheOf(path)
+	if err != nil || r.Disk == nil {
+		return 0, err
+	}
+	return r.Disk.Used, nil
+}
+
+// cacheOf asks a mount for the report.
+func cacheOf(path string) (r cacheReport, err error) {
+	b, err := os.ReadFile(filepath.Join(path, controlName, cacheName))
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", cacheName, err)
+	}
+	return r, nil
 }
 
 // hashOf asks a mount for the info-hash of a folder.

@@ -154,9 +154,11 @@ no-upload can be changed. The same is done by: echo KEY=VALUE > DIR/.magnetfs/se
 		ValidArgsFunction: completeLive,
 		RunE: func(cmd *cobra.Command, a []string) error {
 			if len(a) > 1 {
-				return changeLive(a[0], a[1:])
+				if err := changeLive(a[0], a[1:]); err != nil || !asJSON {
+					return err
+				}
 			}
-			r, err := configOf(file, a)
+			r, err := configOf(file, a[:min(1, len(a))])
 			if err != nil {
 				return err
 			}
@@ -170,7 +172,7 @@ no-upload can be changed. The same is done by: echo KEY=VALUE > DIR/.magnetfs/se
 		},
 	}
 	configFlag(cmd.Flags(), &file)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	jsonFlag(cmd.Flags(), &asJSON)
 	return cmd
 }
 

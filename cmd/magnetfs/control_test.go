@@ -56,7 +56,16 @@ func TestAdd(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path, added := mountLike(t)
-			err := add(path, c.what, strings.NewReader(c.stdin))
+			told := 0
+			err := add(path, c.what, strings.NewReader(c.stdin), func(hash string, isNew bool) error {
+				if told++; len(hash) != 40 || !isNew {
+					t.Errorf("told of %q, new: %v", hash, isNew)
+				}
+				return nil
+			})
+			if want := c.code == exitOK && c.added != ""; (told == 1) != want {
+				t.Errorf("told of %d torrents", told)
+			}
 			if codeOf(err) != c.code {
 				t.Errorf("code %d (%v), want %d", codeOf(err), err, c.code)
 			}
@@ -86,7 +95,7 @@ func TestRemove(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := remove(path, c.what, false)
+			_, err := remove(path, c.what, false)
 			if codeOf(err) != c.code {
 				t.Errorf("code %d (%v), want %d", codeOf(err), err, c.code)
 			}

@@ -61,7 +61,7 @@ the exit status is %d.`, exitFailed),
 		},
 	}
 	configFlag(cmd.Flags(), &file)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	jsonFlag(cmd.Flags(), &asJSON)
 	cmd.Flags().BoolVar(&offline, "offline", false, "ask the network nothing")
 	return cmd
 }

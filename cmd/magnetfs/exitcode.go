@@ -48,7 +48,7 @@ var exitText = []struct {
 	{exitBusy, "busy", "the mount is in use and could not be detached"},
 	{exitInvalid, "invalid", "not a magnet link, info-hash or torrent file"},
 	{exitNotFound, "not-found", "there is no such torrent or file"},
-	{exitTimeout, "timeout", "the metadata did not come in time"},
+	{exitTimeout, "timeout", "what was waited for did not come in time"},
 	{exitNoRoom, "no-room", "what is to be pinned does not fit"},
 	{exitInterrupted, "interrupted", "interrupted"},
 }

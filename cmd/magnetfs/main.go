@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 
@@ -16,9 +17,9 @@ func main() {
 	if isHelper(os.Args[0]) {
 		os.Exit(helper(os.Args[1:]))
 	}
-	err := newRoot().Execute()
+	cmd, err := newRoot().ExecuteC()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "magnetfs:", err)
+		printError(os.Stderr, cmd, os.Args[1:], err)
 	}
 	os.Exit(int(codeOf(err)))
 }
@@ -58,15 +59,28 @@ func plainFlags(usages string) string {
 }
 
 func newVersion() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON {
+				return emit(cmd.OutOrStdout(), versionReport{versionText(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH})
+			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "magnetfs", versionText())
 			return err
 		},
 	}
+	jsonFlag(cmd.Flags(), &asJSON)
+	return cmd
+}
+
+// versionReport is the version for programs.
+type versionReport struct {
+	Version  string `json:"version"` // as the text has it
+	Go       string `json:"go"`
+	Platform string `json:"platform"` // linux/amd64
 }
 
 // versionText is the version of the release, of the module, or the commit.

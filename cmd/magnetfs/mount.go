@@ -21,6 +21,7 @@ import (
 // mountOptions are the flags of mount.
 type mountOptions struct {
 	foreground bool
+	asJSON     bool
 
 	port       int
 	bootstrap  []string
@@ -123,6 +124,7 @@ func (o *mountOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.logFile, "log-file", "", "log to this file (default: magnetfs.log in the state folder; with -f standard error)")
 	f.Var(&o.logFormat, "log-format", "of the log, text or json")
 	configFlag(f, &o.configFile)
+	jsonFlag(f, &o.asJSON)
 }
 
 // minRAM is the least that --ram may be: two pieces of 16 MiB, the largest that
@@ -186,6 +188,10 @@ func (o *mountOptions) mount(cmd *cobra.Command, dir string) error {
 	}
 	if o.foreground {
 		return o.serveLogged(dir, func(target string) {
+			if o.asJSON {
+				_ = emit(cmd.OutOrStdout(), o.mountReport(target))
+				return
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is mounted. Add a torrent with: mkdir %s/'magnet:?xt=…'   End with: Ctrl-C\n",
 				target, quote(target))
 		})
@@ -194,6 +200,9 @@ func (o *mountOptions) mount(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
+	if o.asJSON {
+		return emit(cmd.OutOrStdout(), o.mountReport(target))
+	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is mounted. Add a torrent with: mkdir %s/'magnet:?xt=…'   End with: magnetfs umount %s\n",
 		target, quote(target), quote(target))
 	if err == nil && beside != "" {
@@ -201,6 +210,18 @@ func (o *mountOptions) mount(cmd *cobra.Command, dir string) error {
 			quote(o.stateDir), quote(filepath.Dir(filepath.Dir(o.stateDir))), quote(beside))
 	}
 	return err
+}
+
+// mountReport is a mount for programs.
+type mountReport struct {
+	Mount    string `json:"mount"`
+	StateDir string `json:"state_dir"`
+	CacheDir string `json:"cache_dir,omitempty"` // empty: memory only
+	Log      string `json:"log,omitempty"`       // empty: standard error
+}
+
+func (o *mountOptions) mountReport(target string) mountReport {
+	return mountReport{target, o.stateDir, o.cacheDir, o.logFile}
 }
 
 // folders fills in the folders and the log file, absolute, so that the process may

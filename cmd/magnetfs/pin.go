@@ -6,7 +6,10 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -17,25 +20,36 @@ import (
 const pinAttribute = "user.magnetfs.pin"
 
 func newPin() *cobra.Command {
-	return &cobra.Command{
+	var o pinOptions
+	cmd := &cobra.Command{
 		Use:   "pin PATH…",
 		Short: "Fetch files or whole torrents, and keep them",
 		Long: `Has files, folders or whole torrents fetched and kept, although nobody reads them,
-until "magnetfs unpin". It returns at once; "magnetfs status" shows the progress.
-What is read is always fetched before what is pinned. A torrent can be pinned
-before its metadata is there.
+until "magnetfs unpin". It returns at once, unless --wait is given: then when all of
+it is here. "magnetfs status" shows the progress. What is read is always fetched
+before what is pinned. A torrent can be pinned before its metadata is there.
 
 The same is done by: setfattr -n ` + pinAttribute + ` -v 1 PATH`,
 		Example: `  magnetfs pin ~/t/'Big Buck Bunny'/film.mkv
-  magnetfs pin ~/t/'A Series'/season-1`,
+  magnetfs pin --wait ~/t/'A Series'/season-1 && cp -r ~/t/'A Series'/season-1 ~/series`,
 		Args:              args(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: completePaths,
-		RunE:              func(_ *cobra.Command, a []string) error { return eachPlace(a, "1") },
+		RunE: func(cmd *cobra.Command, a []string) error {
+			if o.timeout < 0 {
+				return usageError(cmd, errors.New("a timeout cannot be negative"))
+			}
+			return o.run(cmd, a, true)
+		},
 	}
+	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait until all of it is here")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "wait for each no longer than that; 0: as long as it takes")
+	jsonFlag(cmd.Flags(), &o.asJSON)
+	return cmd
 }
 
 func newUnpin() *cobra.Command {
-	return &cobra.Command{
+	var o pinOptions
+	cmd := &cobra.Command{
 		Use:   "unpin PATH…",
 		Short: "Let go of what was pinned",
 		Long: `Lets go of pinned files, folders or torrents. They stay in the cache as long as
@@ -45,21 +59,61 @@ The same is done by: setfattr -n ` + pinAttribute + ` -v 0 PATH`,
 		Example:           `  magnetfs unpin ~/t/'Big Buck Bunny'`,
 		Args:              args(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: completePaths,
-		RunE:              func(_ *cobra.Command, a []string) error { return eachPlace(a, "0") },
+		RunE:              func(cmd *cobra.Command, a []string) error { return o.run(cmd, a, false) },
 	}
+	jsonFlag(cmd.Flags(), &o.asJSON)
+	return cmd
 }
 
-func eachPlace(paths []string, value string) error {
-	for _, path := range paths {
+// pinOptions are the flags of pin and unpin.
+type pinOptions struct {
+	wait, asJSON bool
+	timeout      time.Duration
+}
+
+// run pins or unpins all paths, then waits for them.
+func (o *pinOptions) run(cmd *cobra.Command, paths []string, pin bool) error {
+	value := map[bool]string{true: "1", false: "0"}[pin]
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	places := map[string]place{}
+	err := each(paths, func(path string) error {
 		p, err := locate(path)
+		if err == nil {
+			err = setPin(p, path, value)
+		}
+		if err == nil {
+			places[path] = p
+		}
+		return err
+	})
+	report := func(path string) error {
+		p, ok := places[path]
+		if !ok {
+			return nil // said already
+		}
+		if o.wait {
+			if err := p.waitPinned(ctx, o.timeout, newProgress(cmd.ErrOrStderr(), o.asJSON)); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+		}
+		if !o.asJSON {
+			return nil
+		}
+		s, err := p.state()
 		if err != nil {
-			return err
+			return p.lost(err)
 		}
-		if err := setPin(p, path, value); err != nil {
-			return err
-		}
+		return emit(cmd.OutOrStdout(), torrentReport{
+			InfoHash: p.hash, Name: s.Name, Path: filepath.Join(p.mount, s.Name, p.rest), Pinned: &pin,
+		})
 	}
-	return nil
+	if later := each(paths, report); err == nil {
+		err = later
+	} else if later != nil {
+		err = withCode(codeOf(err), append(several(failures(err)), failures(later)...))
+	}
+	return err
 }
 
 // setPin sets the attribute.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,7 +35,7 @@ it to one torrent.
 
 With --watch it goes on until it is interrupted: in a terminal as a view that fills
 the screen (q quits, the last line tells the other keys), else as a text every two
-seconds.`,
+seconds, or with --json as a line.`,
 		Example: `  magnetfs status
   magnetfs status ~/t/'Big Buck Bunny'
   magnetfs status ~/t 'Big Buck Bunny' --watch
@@ -52,7 +53,7 @@ seconds.`,
 				return err
 			}
 			if !live {
-				return s.print(cmd.OutOrStdout(), asJSON)
+				return s.print(cmd.OutOrStdout(), asJSON, false)
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
@@ -62,7 +63,7 @@ seconds.`,
 			return s.follow(ctx, cmd.OutOrStdout(), asJSON)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	jsonFlag(cmd.Flags(), &asJSON)
 	cmd.Flags().BoolVarP(&live, "watch", "w", false, "go on, with what changes")
 	return cmd
 }
@@ -107,7 +108,8 @@ func findStatus(a []string) (statusOf, error) {
 	return statusOf{p.mount, p.hash}, err
 }
 
-func (s statusOf) print(w io.Writer, asJSON bool) error {
+// print writes what the mount says; JSON in one line if line is set.
+func (s statusOf) print(w io.Writer, asJSON, line bool) error {
 	name := "status"
 	if asJSON {
 		name += ".json"
@@ -118,6 +120,14 @@ func (s statusOf) print(w io.Writer, asJSON bool) error {
 	raw, err := os.ReadFile(filepath.Join(s.mount, controlName, name))
 	if err != nil {
 		return s.lost(err)
+	}
+	if asJSON && line {
+		var b bytes.Buffer
+		if err := json.Compact(&b, raw); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		b.WriteByte('\n')
+		raw = b.Bytes()
 	}
 	_, err = w.Write(raw)
 	return err
@@ -133,7 +143,7 @@ func (s statusOf) follow(ctx context.Context, w io.Writer, asJSON bool) error {
 				return err
 			}
 		}
-		if err := s.print(w, asJSON); err != nil {
+		if err := s.print(w, asJSON, true); err != nil {
 			return err
 		}
 		select {
@@ -154,19 +164,6 @@ func (s statusOf) lost(err error) error {
 		return err
 	}
 	return place{mount: s.mount, hash: s.hash}.lost(err)
-}
-
-// name is the name of the torrent's folder now.
-func (p place) name() (string, error) {
-	raw, err := os.ReadFile(filepath.Join(p.control(), "status.json"))
-	if err != nil {
-		return "", err
-	}
-	var t struct{ Name string }
-	if err := json.Unmarshal(raw, &t); err != nil {
-		return "", err
-	}
-	return t.Name, nil
 }
 
 // mountedOn tells whether magnetfs is mounted on a path.

@@ -24,7 +24,8 @@ const (
 )
 
 func newUmount() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:     "umount DIR",
 		Aliases: []string{"unmount"},
 		Short:   "End a mount",
@@ -38,17 +39,35 @@ files of it open have 5 s; then it is detached from under them.`,
 			if err != nil {
 				return err
 			}
-			return umount(path)
+			told := newProgress(cmd.ErrOrStderr(), asJSON)
+			err = umount(path, told)
+			told.clear()
+			if err == nil && asJSON {
+				err = emit(cmd.OutOrStdout(), struct {
+					Unmounted string `json:"unmounted"`
+				}{path})
+			}
+			return err
 		},
 	}
+	jsonFlag(cmd.Flags(), &asJSON)
+	return cmd
 }
 
 // umount ends the mount on path. Its own process does it best, because it can end
 // blocked reads; if it cannot be asked we take the mount away.
-func umount(path string) error {
+func umount(path string, told *progress) error {
+	step := func() {
+		told.step(func() string {
+			if mounted(path) {
+				return told.bold(path) + ": waiting for programs that have files of it open"
+			}
+			return told.bold(path) + ": unmounted, saving what was fetched"
+		})
+	}
 	pid, answered := daemonOf(path)
 	if pid != 0 {
-		err := terminate(pid, stopPatience)
+		err := terminate(pid, stopPatience, step)
 		switch {
 		case err == nil && !mounted(path):
 			return nil
@@ -65,6 +84,7 @@ func umount(path string) error {
 	end := time.Now().Add(busyPatience)
 	err := fs.Unmount(path, false)
 	for errors.Is(err, unix.EBUSY) && time.Now().Before(end) {
+		step()
 		time.Sleep(100 * time.Millisecond)
 		err = fs.Unmount(path, false)
 	}
@@ -106,9 +126,9 @@ func daemonOf(path string) (pid int, answered bool) {
 	}
 }
 
-// terminate sends SIGTERM and waits for the end of the process. ETIMEDOUT if it
-// takes longer than patience; nil if it was gone before.
-func terminate(pid int, patience time.Duration) error {
+// terminate sends SIGTERM and waits for the end of the process, calling step now and
+// then. ETIMEDOUT if it takes longer than patience; nil if it was gone before.
+func terminate(pid int, patience time.Duration, step func()) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
@@ -130,12 +150,13 @@ func terminate(pid int, patience time.Duration) error {
 			return unix.ETIMEDOUT
 		}
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(fds, int(left/time.Millisecond)+1)
+		n, err := unix.Poll(fds, int(min(left, progressEvery)/time.Millisecond)+1)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}
 		if n > 0 {
 			return nil
 		}
+		step()
 	}
 }

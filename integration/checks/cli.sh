@@ -190,7 +190,7 @@ completion_in_shells() {
 	END
 	for shell in bash zsh fish; do
 		view kill-server 2>/dev/null || true
-		view new-session -d -s watch -x 200 -y 30 \
+		soon 5 view new-session -d -s watch -x 200 -y 30 \
 			"env tmp='$tmp' m0='$m' magnetfs='$magnetfs' unshare --mount --propagation private bash '$tmp/shell' $shell; echo ended; sleep 60"
 		soon 15 shows_now "ready>"
 		view send-keys -t watch "magnetfs umo" Tab

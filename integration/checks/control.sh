@@ -156,7 +156,7 @@ view() { tmux -L magnetfs -f /dev/null "$@"; }
 # watched WIDTH HEIGHT PATH: the view of it, and of nothing else.
 watched() {
 	view kill-server 2>/dev/null || true
-	view new-session -d -s watch -x "$1" -y "$2" "$magnetfs status '$3' --watch; echo ended with \$?; sleep 60"
+	soon 5 view new-session -d -s watch -x "$1" -y "$2" "$magnetfs status '$3' --watch; echo ended with \$?; sleep 60"
 }
 screen() { view capture-pane -p -t watch; }
 # shows TEXT: on the screen, soon.

@@ -1,11 +1,13 @@
 // Package human writes numbers as the status, the view and messages show them, so that
-// they look the same everywhere.
+// they look the same everywhere, and what strangers have named so that it does no harm.
 package human
 
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 )
@@ -31,4 +33,15 @@ func Duration(d time.Duration) string {
 		return fmt.Sprintf("%dm %02ds", s/60, s%60)
 	}
 	return fmt.Sprintf("%ds", s)
+}
+
+// Clean takes out what could change a terminal or the order of what is written:
+// names, and what peers and trackers say, are from strangers.
+func Clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return '\uFFFD'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
 }

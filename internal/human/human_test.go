@@ -30,3 +30,14 @@ func TestDuration(t *testing.T) {
 		}
 	}
 }
+
+func TestClean(t *testing.T) {
+	for in, want := range map[string]string{
+		"film.mkv": "film.mkv", "日本語 🎬": "日本語 🎬", "a\x1b[2Jb": "a\uFFFD[2Jb", "a\nb\tc": "a\uFFFDb\uFFFDc", "a\u202eb": "a\uFFFDb",
+		"\xff": "\uFFFD", "\u2028": "\uFFFD", "": "",
+	} {
+		if got := Clean(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

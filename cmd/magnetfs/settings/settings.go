@@ -11,8 +11,8 @@ import (
 // Prefix begins the name of every variable.
 const Prefix = "MAGNETFS_"
 
-// hidden are flags that are no settings: they say where settings are.
-var hidden = []string{"config", "help"}
+// hidden are flags that are no settings: they say where settings are, or how to talk.
+var hidden = []string{"config", "help", "json"}
 
 // Origin says where a value came from.
 type Origin string

@@ -29,14 +29,14 @@ func (t *Torrent) readLines(width int) []string {
 		if len(r.Window) > 0 {
 			window = fmt.Sprintf("%d/%d", r.WindowHave, len(r.Window))
 		}
-		lines = append(lines, cells(readerColumns, width, clean(r.Path), clean(r.Owner), r.Mode, human.Size(r.Offset),
+		lines = append(lines, cells(readerColumns, width, human.Clean(r.Path), human.Clean(r.Owner), r.Mode, human.Size(r.Offset),
 			human.Size(r.Ahead), rate(r.Rate), window))
 		for _, w := range r.Waiting {
 			lines = append(lines, yellow.Render(fmt.Sprintf("  waits since %s for %s at %s", human.Duration(seconds(w.Seconds)), human.Size(w.Length), human.Size(w.Offset))))
 			for _, p := range w.Pieces {
 				text := fmt.Sprintf("    piece %d: %d of %d blocks here", p.Piece, p.Received, p.Blocks)
 				if len(p.From) > 0 {
-					text += ", the rest from " + clean(strings.Join(p.From, ", "))
+					text += ", the rest from " + human.Clean(strings.Join(p.From, ", "))
 				} else if p.Received < p.Blocks {
 					text += ", nobody asked yet"
 				}
@@ -63,7 +63,7 @@ func (t *Torrent) sourceLines(width int) []string {
 		if s.Next != nil {
 			next = human.Duration(seconds(*s.Next))
 		}
-		line := cells(sourceColumns, width, clean(s.Name), clean(s.Status), next, human.Count(s.Seeds), human.Count(s.Peers))
+		line := cells(sourceColumns, width, human.Clean(s.Name), human.Clean(s.Status), next, human.Count(s.Seeds), human.Count(s.Peers))
 		switch {
 		case strings.HasPrefix(s.Status, "error"), strings.HasPrefix(s.Status, "timed out"):
 			line = red.Render(line)
@@ -110,7 +110,7 @@ func (t *Torrent) peerLines(width int) []string {
 		if p.Seed {
 			have = "100%"
 		}
-		line := cells(peerColumns, width, clean(p.Addr), clean(p.Client), clean(p.Source), clean(p.Transport), have, rate(p.Down),
+		line := cells(peerColumns, width, human.Clean(p.Addr), human.Clean(p.Client), human.Clean(p.Source), human.Clean(p.Transport), have, rate(p.Down),
 			human.Size(p.Downloaded), human.Size(p.Uploaded), seconds(p.RTT).Round(time.Millisecond).String(), flags)
 		if p.Snubbed {
 			line = red.Render(line)

@@ -3,7 +3,6 @@ package watch
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
@@ -20,17 +19,6 @@ var (
 	red     = lipgloss.NewStyle().Foreground(lipgloss.Red)
 	cyan    = lipgloss.NewStyle().Foreground(lipgloss.Cyan)
 )
-
-// clean takes out what could change a terminal or the order of what is written:
-// names, and what peers and trackers say, are from strangers.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
-			return '�'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "�"))
-}
 
 // fit makes a text exactly n cells wide.
 func fit(s string, n int) string {

@@ -16,7 +16,7 @@ import (
 func (m model) View() tea.View {
 	v := tea.NewView(strings.Join(m.lines(), "\n"))
 	v.AltScreen = true
-	v.WindowTitle = "magnetfs " + clean(m.title)
+	v.WindowTitle = "magnetfs " + human.Clean(m.title)
 	return v
 }
 
@@ -54,11 +54,11 @@ func (m *model) head() string {
 		down, up = down+t.Down, up+t.Up
 	}
 	limit := m.state.Limits
-	text := fmt.Sprintf("%s  %d torrents  ↓ %s%s  ↑ %s%s", clean(m.title), len(m.state.Torrents),
+	text := fmt.Sprintf("%s  %d torrents  ↓ %s%s  ↑ %s%s", human.Clean(m.title), len(m.state.Torrents),
 		human.Size(down)+"/s", atMost(limit.Down, false), human.Size(up)+"/s", atMost(limit.Up, limit.NoUpload))
 	switch quiet := m.now.Sub(m.at); {
 	case m.err != nil:
-		return red.Render(fit(clean(m.title)+"  "+why(m.err), m.width))
+		return red.Render(fit(human.Clean(m.title)+"  "+why(m.err), m.width))
 	case quiet > silence:
 		return red.Render(fit(text+"  no answer since "+human.Duration(quiet), m.width))
 	}
@@ -83,9 +83,9 @@ func why(err error) string {
 	case errors.Is(err, os.ErrNotExist):
 		return "it is gone: unmounted, or removed"
 	case errors.As(err, &path):
-		return clean(path.Err.Error())
+		return human.Clean(path.Err.Error())
 	}
-	return clean(err.Error())
+	return human.Clean(err.Error())
 }
 
 var torrentColumns = []column{
@@ -103,7 +103,7 @@ var torrentColumns = []column{
 func (m *model) torrentLine(i int) string {
 	if i >= len(m.state.Torrents) {
 		if i == 0 {
-			return faint.Render("no torrents: add one with mkdir '" + clean(m.title) + "/magnet:?xt=urn:btih:…'")
+			return faint.Render("no torrents: add one with mkdir '" + human.Clean(m.title) + "/magnet:?xt=urn:btih:…'")
 		}
 		return ""
 	}
@@ -115,7 +115,7 @@ func (m *model) torrentLine(i int) string {
 	if n := t.waiting(); n > 0 {
 		waiting = fmt.Sprint(n)
 	}
-	line := cells(torrentColumns, m.width, clean(t.Name), clean(t.State), percent(t.Have, t.Size), size,
+	line := cells(torrentColumns, m.width, human.Clean(t.Name), human.Clean(t.State), percent(t.Have, t.Size), size,
 		rate(t.Down), rate(t.Up), fmt.Sprint(t.Seeds), fmt.Sprint(t.Peers), waiting)
 	switch {
 	case t.InfoHash == m.selected:
@@ -139,7 +139,7 @@ func (m *model) rule() string {
 		return faint.Render(strings.Repeat("─", m.width))
 	}
 	t := &m.state.Torrents[m.index()]
-	text := clean(t.Name) + " "
+	text := human.Clean(t.Name) + " "
 	return bold.Render(ansi.Truncate(text, m.width, "…")) + faint.Render(strings.Repeat("─", max(0, m.width-ansi.StringWidth(text))))
 }
 
@@ -179,14 +179,14 @@ func (t *Torrent) summary() []string {
 		have = fmt.Sprintf("%s of %s here, %d of %d pieces", human.Size(t.Have), human.Size(t.Size), t.HavePieces, t.Pieces)
 	}
 	lines := []string{
-		clean(state) + "; " + have + fmt.Sprintf("; %d seeds and %d peers connected, %d more known", t.Seeds, t.Peers, t.Candidates),
+		human.Clean(state) + "; " + have + fmt.Sprintf("; %d seeds and %d peers connected, %d more known", t.Seeds, t.Peers, t.Candidates),
 		faint.Render(t.InfoHash),
 	}
 	if p := t.Pinned; p != nil {
 		text := fmt.Sprintf("%d files pinned, %s of %s here (%s)", p.Files, human.Size(p.Have), human.Size(p.Size), percent(p.Have, p.Size))
 		switch {
 		case p.Refused != "":
-			text = "not pinned: " + clean(p.Refused)
+			text = "not pinned: " + human.Clean(p.Refused)
 		case p.Later:
 			text = "to be pinned when the metadata is there"
 		case p.Full:
