@@ -33,6 +33,7 @@ func (p *Picker) Received(id PeerID, b Block, now time.Time) Answer {
 		p.spent += r.size // it was given back
 	}
 	a.Asked = true
+	r.ignored()
 	pr.drop(r)
 	first := !pr.link.known()
 	if pr.snubbed && pr.link.known() && now.Sub(pr.excusedAt) > excuseEvery {
@@ -66,7 +67,7 @@ func (p *Picker) Received(id PeerID, b Block, now time.Time) Answer {
 	for _, other := range slices.Clone(bl.reqs) {
 		other.suspect(now)
 		p.release(other)
-		if !other.peer.snubbed { // or else its answer is welcome
+		if !other.peer.snubbed && other.cancelledAt.IsZero() { // or else its answer is welcome, or it was told before
 			a.Cancel = append(a.Cancel, Request{Peer: other.peer.id, Block: b})
 		}
 	}
@@ -92,12 +93,13 @@ func (p *Picker) Rejected(id PeerID, b Block) {
 	if r == nil {
 		return
 	}
-	refused := !r.cancelled
+	refused := !r.cancelled && r.cancelledAt.IsZero() // or else it answers the cancel
 	p.release(r)
 	pr.drop(r)
 	p.spent -= r.size
 	pr.skipUntil = time.Time{}
 	if !refused {
+		r.honoured()
 		return
 	}
 	if pr.choking {

@@ -104,8 +104,69 @@ func TestAnswers(t *testing.T) {
 			s.pick()
 			s.is(".#..  ....  aaaa")
 		}},
+		{"it is waited for if it is wanted again", func(s *stage) {
+			s.asked("a")
+			s.want("")
+			s.pass(100 * ms)
+			s.want("0!")
+			s.is("aaaa  ....  ....")
+			s.cancelled()
+			s.pick()
+			s.recv("a", 0, 0)
+			s.reject("a", 0, 3) // it answers the cancel
+			s.is("#aa.  ....  ....")
+			s.want("1@0")
+			if got := s.cancelled(); got != "" {
+				s.t.Errorf("cancelled again %q", got)
+			}
+			s.want("0!")
+			s.is("#aa.  ....  ....")
+			s.pick()
+			s.is("#aaa  ....  ....")
+		}},
+		{"it is not waited for if the peer was seen to honour cancels", func(s *stage) {
+			s.asked("a") // due after 410, 420, 430 and 440 ms
+			s.want("")
+			s.reject("a", 0, 2)
+			s.want("0!")
+			s.is("aa..  ....  ....")
+			s.pass(450 * ms)
+			s.recv("a", 0, 3) // but now it did not
+			if k := s.p.peers[0].keeps; k != 440*ms {
+				s.t.Errorf("keeps %v", k)
+			}
+		}},
+		{"nor from another peer that was asked meanwhile", func(s *stage) {
+			s.asked("a")
+			s.want("")
+			s.p.SetChoking(0, true, true)
+			s.peer("b", 10, 400*ms)
+			s.want("0!")
+			s.pick()
+			s.is("bbbb  ....  ....")
+			s.p.SetChoking(0, false, true)
+			s.want("0!")
+			s.is("bbbb  ....  ....")
+		}},
+		{"it is given up without a grudge when it does not come", func(s *stage) {
+			s.asked("a")
+			a := s.p.peers[0]
+			s.want("")
+			s.want("0!")
+			s.pass(1500 * ms)
+			s.late()
+			s.pick()
+			if a.snubbed || a.keeps != 410*ms {
+				s.t.Errorf("snubbed %v, keeps %v", a.snubbed, a.keeps)
+			}
+			s.is("aaaa  ....  ....")
+			if a := s.recv("a", 0, 0); !a.Asked || !a.Useful {
+				s.t.Errorf("%+v", a)
+			}
+		}},
 		{"it is not asked twice of one peer", func(s *stage) {
 			s.asked("a")
+			s.p.SetChoking(0, false, false)
 			s.want("")
 			s.want("0@0")
 			s.p.SetMaxQueue(0, 8)

@@ -20,6 +20,9 @@ const (
 // expected, appended to out, and the peers that were found snubbed. It is called
 // at the time that NextLate tells.
 func (p *Picker) Late(now time.Time, out []Request) (reqs []Request, snubbed []PeerID) {
+	for _, pr := range p.order {
+		p.forgo(pr, now)
+	}
 	snubbed = p.snub(now)
 	if p.open == 0 || len(p.order) < 2 {
 		return out, snubbed

@@ -63,6 +63,11 @@ type peer struct {
 	// did not come; zero if a block came since. Without it, a peer that never
 	// answers would be as good as new each time others have done its work.
 	silentSince time.Time
+	// keeps is how much later than a cancel a block may be due that comes all the
+	// same; 0: not known.
+	keeps   time.Duration
+	rejects bool // it answers a cancel by a reject, or the block (BEP 6)
+	recalls bool // queue may hold requests that were cancelled and taken back
 	// muteSince is when the silence began for which it was snubbed, however
 	// often since then.
 	muteSince time.Time
@@ -76,8 +81,11 @@ type request struct {
 	sent, due time.Time // due: when it was expected to arrive, at the time it was sent
 	expect    time.Time // when it is expected now; see forecast
 	cancelled bool
-	urgent    bool // open, and a read sleeps on it
-	alone     bool // what was asked before was less than the pipe holds
+	// cancelledAt is when its piece was first not wanted any more; zero if it
+	// always was.
+	cancelledAt time.Time
+	urgent      bool // open, and a read sleeps on it
+	alone       bool // what was asked before was less than the pipe holds
 }
 
 // isLate says whether the block has not come when it was expected.

@@ -231,6 +231,7 @@ func (p *Picker) rest(cands []candidate, now time.Time) {
 // cancel in silence, as peers without the fast extension do.
 func (p *Picker) expire(now time.Time) {
 	for _, pr := range p.order {
+		p.forgo(pr, now)
 		if pr.void == 0 {
 			continue
 		}
@@ -241,6 +242,7 @@ func (p *Picker) expire(now time.Time) {
 				pr.void--
 				pr.owe(r)
 				p.spent -= r.size
+				r.honoured()
 				continue
 			}
 			kept = append(kept, r)

@@ -153,7 +153,7 @@ func (p *Picker) SetChoking(id PeerID, choking, fast bool) {
 	if pr == nil {
 		return
 	}
-	pr.choking, pr.skipUntil = choking, time.Time{}
+	pr.choking, pr.rejects, pr.skipUntil = choking, fast, time.Time{}
 	if !choking {
 		return
 	}
@@ -278,7 +278,10 @@ func (p *Picker) cancelPiece(pp *partial, now time.Time, out []Request) []Reques
 		for _, r := range slices.Clone(pp.blocks[i].reqs) {
 			r.suspect(now)
 			p.release(r)
-			out = append(out, Request{Peer: r.peer.id, Block: r.block})
+			if r.cancelledAt.IsZero() { // or else it was told before
+				r.cancelledAt = now
+				out = append(out, Request{Peer: r.peer.id, Block: r.block})
+			}
 		}
 	}
 	return out

@@ -26,7 +26,8 @@ type Want struct {
 
 // SetWants replaces everything that is wanted. Requests for pieces that are no
 // longer wanted are returned for cancelling; what was received of those pieces
-// is kept until Forget.
+// is kept until Forget. What was cancelled a moment ago and comes all the same is
+// waited for, see recall.
 func (p *Picker) SetWants(wants []Want, now time.Time) (cancel []Request) {
 	p.wants = merge(p.wants[:0], wants, p.pieces, now)
 	at := make(map[int]int, len(p.wants))
@@ -47,6 +48,9 @@ func (p *Picker) SetWants(wants []Want, now time.Time) (cancel []Request) {
 	for _, pr := range p.order {
 		for _, r := range pr.queue {
 			i, ok := at[r.block.Piece]
+			if ok {
+				p.recall(r, now)
+			}
 			r.setUrgent(ok && !r.cancelled && p.wants[i].Blocked)
 		}
 	}
