@@ -52,10 +52,12 @@ type Node struct {
 // time.
 func (n *Node) Child(name string) *Node { return n.byName[name] }
 
-// TotalSize is the length of a file or link, or of all that is below a folder, in
-// bytes.
+// TotalSize is the length of a file, or of all files below a folder, in bytes:
+// CachedBytes when all of it is here. Links have nothing.
 func (n *Node) TotalSize() (bytes int64) {
-	bytes = n.Size
+	if n.Kind == File {
+		return n.Size
+	}
 	for _, c := range n.Children {
 		bytes += c.TotalSize()
 	}

@@ -80,14 +80,14 @@ func newReport(t *fetch.Torrent, now time.Time) report {
 	r := report{
 		Name: t.Name(), InfoHash: t.HashString(), Magnet: t.Magnet(), Added: t.Added(),
 		State: string(s.State), Reason: s.Reason,
-		Size: s.Size, Pieces: s.Pieces, HavePieces: s.HavePieces,
+		Pieces: s.Pieces, HavePieces: s.HavePieces,
 		Seeds: s.ConnectedSeeds, Peers: s.ConnectedPeers, Candidates: s.Candidates,
 		Down: s.DownRate, Up: s.UpRate,
 		Downloaded: s.Downloaded, Uploaded: s.Uploaded, Wasted: s.Wasted,
 		Waiting: []waitingRead{}, Sources: []sourceRow{}, Connected: []peerRow{},
 	}
 	if root := t.Root(); root != nil {
-		r.Have = t.CachedBytes(root)
+		r.Size, r.Have = root.TotalSize(), t.CachedBytes(root) // neither counts padding
 	}
 	for _, w := range s.Waiting {
 		r.Waiting = append(r.Waiting, newWaitingRead(w, now))

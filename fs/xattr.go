@@ -77,7 +77,10 @@ func (f *folder) have(n *fetch.Node) string {
 // size is how many bytes a node has; of a folder, what is in it.
 func (f *folder) size(n *fetch.Node) string {
 	if n == nil {
-		return decimal(f.t.Status().Size)
+		n = f.t.Root()
+	}
+	if n == nil {
+		return decimal(0)
 	}
 	return decimal(n.TotalSize())
 }

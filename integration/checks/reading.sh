@@ -22,6 +22,7 @@ padding_links_and_modes() {
 	same "$(ls "$d")" "$(ls "$tmp/data/padded")"
 	same "$(stat -c %a "$d/run.sh" "$d/one.bin" | tr '\n' ' ')" "555 444 "
 	same "$(readlink "$d/link")" "sub/three.bin"
+	same "$(field main padded size)" "$(field main padded have)" # padding and links count in neither
 }
 
 # A big file: parts of it first, from anywhere, then all of it.
