@@ -55,7 +55,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/dht checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/limits checks/blocking checks/control checks/talking checks/cli checks/packaging; do
+for part in net spaces seeds lib checks/discovery checks/dht checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/matrix checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/limits checks/blocking checks/control checks/talking checks/cli checks/packaging; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -65,7 +65,7 @@ checks=(
 	help_and_usage mount_in_background mount_refusals
 	bad_magnets spellings raw_slashes same_torrent_again labels removed_files add_and_rm
 	folders_and_names padding_links_and_modes nothing_can_be_changed calls_as_elsewhere status_of_a_mount
-	big_file parallel_readers mapped_readers on_demand_only little_memory
+	core_matrix big_file parallel_readers mapped_readers on_demand_only little_memory
 	disk_survives_restart disk_survives_kill_9 whole_files_pass_through disk_is_locked disk_show_and_clear without_disk disk_is_full disk_refuses killed_again_and_again
 	thousands_of_files many_torrents fio_verifies
 	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv scanners_cost_little
