@@ -25,6 +25,7 @@ type Reader struct {
 	visit   int
 	failed  failure
 	owner   string
+	began   bool  // to read
 	past    Mode  // see SetMode
 	window  []int // pieces wanted, ascending; replaced, never changed
 	turn    bool  // somebody is in sync's loop
@@ -73,6 +74,7 @@ func (r *Reader) Read(ctx context.Context, off int64, n int) ([][]byte, error) {
 	}
 	now := time.Now()
 	first, last := r.file.piece(off), r.file.piece(to-1)
+	r.goOn(now)
 
 	r.mu.Lock()
 	if r.shut {
@@ -161,8 +163,10 @@ func (r *Reader) Close() {
 		return
 	}
 	close(r.closed)
+	now := time.Now()
 	r.t.lib.readers.remove(r)
-	r.sync(time.Now())
+	r.t.lib.readers.leave(r, now)
+	r.sync(now)
 	r.t.swarm().SetOpen(r.id, false)
 	r.t.tellUnkept(nil, true)
 }

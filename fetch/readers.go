@@ -23,6 +23,7 @@ type readers struct {
 	kept    int64     // of the budget, by pins
 	tight   time.Time // until then memory is short
 	share   int64     // of each reader while it is
+	past    []past    // oldest first
 }
 
 func newReaders(budget int64) *readers {
@@ -127,6 +128,9 @@ func (rs *readers) run(stop <-chan struct{}) {
 			return
 		case <-tick.C:
 			now := time.Now()
+			rs.mu.Lock()
+			rs.fade(now)
+			rs.mu.Unlock()
 			for _, r := range rs.list() {
 				r.rest(now)
 				r.t.tellUnkept(nil, true)

@@ -52,7 +52,9 @@ type ReadStatus struct {
 	Pieces         []WaitingPiece // those it lacks
 }
 
-// SetOwner says who opened the handle, for people who look at the status.
+// SetOwner says who opened the handle, before its first read: for people who look at the
+// status, and to go on with the history of the last one (see past). An empty name is
+// nobody.
 func (r *Reader) SetOwner(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
