@@ -252,6 +252,12 @@ func (l *loop) dialFailed(now time.Time, m evDialFailed) {
 		return
 	}
 	l.log.Debug("dial", "peer", m.addr, "err", m.err)
+	if m.offline {
+		if !l.engaged(m.addr) {
+			l.cands.postpone(m.addr, now)
+		}
+		return
+	}
 	l.cands.setWay(m.addr, m.next)
 	l.over(now, m.addr, false)
 	delete(l.switching, m.addr)
@@ -265,15 +271,22 @@ func (l *loop) dialFailed(now time.Time, m evDialFailed) {
 // over notes that a dial to addr, or a connection with whom listens there, has
 // ended, unless it is still being dialled or connected in another way.
 func (l *loop) over(now time.Time, addr netip.AddrPort, worked bool) {
+	if !l.engaged(addr) {
+		l.cands.ended(addr, worked, now)
+	}
+}
+
+// engaged tells whether addr is being dialled, or connected.
+func (l *loop) engaged(addr netip.AddrPort) bool {
 	if c := l.cands.list[addr]; c != nil && c.dials > 0 {
-		return
+		return true
 	}
 	for _, r := range l.peers {
 		if r.listen == addr {
-			return
+			return true
 		}
 	}
-	l.cands.ended(addr, worked, now)
+	return false
 }
 
 // itself says whether addr is ours: it has our port, and peers see us at that

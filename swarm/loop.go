@@ -90,9 +90,11 @@ type (
 		next way  // to begin with next time, if that is known
 		// hungUp says that it was reached by uTP, and ended the connection before its
 		// handshake.
-		hungUp bool
-		err    error
+		hungUp  bool
+		offline bool // nothing could be sent
+		err     error
 	}
+	evRetry      struct{} // the network is back
 	evCandidates struct {
 		addrs     []netip.AddrPort
 		source    endpoint.Source
@@ -217,6 +219,8 @@ func (l *loop) handle(now time.Time, ev event) {
 		} else {
 			delete(l.open, m.reader)
 		}
+	case evRetry:
+		l.cands.retry(now)
 	case evRival:
 		l.interested = true
 	case evTick:

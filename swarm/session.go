@@ -44,6 +44,10 @@ type Config struct {
 	// Network is the world; nil for the system's sockets.
 	Network Network
 
+	// Fault tells why Network can send nothing at present by "tcp" or "udp", nil if
+	// it can; for the status. It must not wait. Nil: never asked.
+	Fault func(network string) error
+
 	// Port is where TCP and UDP listen; 0 lets the system choose.
 	Port int
 
@@ -81,6 +85,7 @@ type Config struct {
 // goroutine.
 type Session struct {
 	network    Network
+	fault      func(network string) error
 	peerID     [20]byte
 	port       uint16
 	maxPeers   int
@@ -119,6 +124,7 @@ type Session struct {
 func NewSession(cfg Config) (*Session, error) {
 	s := &Session{
 		network:    cfg.Network,
+		fault:      cfg.Fault,
 		maxPeers:   cfg.MaxPeers,
 		maxBuild:   cfg.MaxBuild,
 		encryption: cfg.Encryption,
@@ -130,6 +136,9 @@ func NewSession(cfg Config) (*Session, error) {
 	}
 	if s.network == nil {
 		s.network = systemNetwork{}
+	}
+	if s.fault == nil {
+		s.fault = func(string) error { return nil }
 	}
 	if s.maxPeers == 0 {
 		s.maxPeers = defaultMaxPeers

@@ -52,6 +52,7 @@ func (f *finder) dhtStatus() SourceStatus {
 		return row
 	}
 	good := d.good()
+	fault := f.t.session.fault("udp")
 	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,6 +77,8 @@ func (f *finder) dhtStatus() SourceStatus {
 		row.Peers = known
 	}
 	switch {
+	case fault != nil:
+		row.Status = "error: " + fault.Error()
 	case good == 0:
 		row.Status = "bootstrapping"
 	case !looked && !running:

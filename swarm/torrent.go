@@ -246,7 +246,8 @@ func (t *Torrent) dial(to target) {
 	t.wg.Go(func() {
 		if next, by, err := t.connect(to); err != nil {
 			hungUp := by == overUTP && errors.Is(err, io.EOF)
-			t.post(event{msg: evDialFailed{addr: to.addr, self: isSelf(err), next: next, hungUp: hungUp, err: err}})
+			t.post(event{msg: evDialFailed{addr: to.addr, self: isSelf(err), next: next, hungUp: hungUp,
+				offline: t.session.fault("tcp") != nil, err: err}})
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,10 +27,20 @@ func completeValues(cmd *cobra.Command) {
 		// It fails for flags that are missing or registered twice, which a test sees.
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
+	_ = cmd.RegisterFlagCompletionFunc("interface", completeInterfaces)
 	for _, name := range []string{"cache-dir", "state-dir"} {
 		_ = cmd.MarkFlagDirname(name)
 	}
 	_ = cmd.MarkFlagFilename("config", "toml")
+}
+
+// completeInterfaces proposes the network interfaces.
+func completeInterfaces(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
+	all, _ := net.Interfaces()
+	for _, i := range all {
+		names = append(names, i.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeMounts proposes the folders of all mounts for the first argument.

@@ -81,8 +81,9 @@ func diagnose(cmd *cobra.Command, file, dir string, offline bool) []doctor.Findi
 	}
 	cfg := doctor.Config{
 		Dir: dir, StateDir: o.stateDir, CacheDir: o.cacheDir, RAM: int64(o.ram), Port: o.port,
-		LPD: !o.noLPD, AllowOther: o.allowOther, Offline: offline, Built: buildDate("", time.Time{}),
+		LPD: !o.noLPD, Interface: o.netInterface, AllowOther: o.allowOther, Offline: offline, Built: buildDate("", time.Time{}),
 	}
+	cfg.Servers, _ = o.servers() // checked with the settings
 	if o.disk == 0 {
 		cfg.CacheDir = ""
 	}

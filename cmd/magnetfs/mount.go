@@ -32,6 +32,7 @@ type mountOptions struct {
 	down       rate
 	up         rate
 	noUpload   bool
+	reachOptions
 
 	ram          size
 	disk         size
@@ -113,6 +114,7 @@ func (o *mountOptions) register(f *pflag.FlagSet) {
 	f.Var(&o.down, "down", "most to take from peers per second, all torrents together: a `rate` such as 500k, 2MiB or 16Mbit, 0 is unlimited")
 	f.Var(&o.up, "up", "most to give to peers per second, likewise a `rate`")
 	f.BoolVar(&o.noUpload, "no-upload", false, "give peers nothing of what is here; many give less in return")
+	o.reachOptions.register(f)
 	f.DurationVar(&o.readTimeout, "read-timeout", 60*time.Second, "fail a read when nobody has had its data for so long; 0: never")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 300*time.Second, "fail a read when those who have its data sent nothing for so long; 0: never")
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users in (needs user_allow_other in /etc/fuse.conf)")
@@ -160,7 +162,7 @@ func (o *mountOptions) check() *badSetting {
 			return &badSetting{"dht-bootstrap", fmt.Errorf("%q has no port between 1 and 65535", node)}
 		}
 	}
-	return nil
+	return o.reachOptions.check()
 }
 
 // mount does what the command says, in this process or in a new one.
@@ -205,6 +207,9 @@ func (o *mountOptions) mount(cmd *cobra.Command, dir string) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is mounted. Add a torrent with: mkdir %s/'magnet:?xt=…'   End with: magnetfs umount %s\n",
 		target, quote(target), quote(target))
+	if why := o.unreachable(); err == nil && why != "" {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Note: %s.\n", why)
+	}
 	if err == nil && beside != "" {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Its torrents are its own, and kept in %s: those in %s are of %s.\n",
 			quote(o.stateDir), quote(filepath.Dir(filepath.Dir(o.stateDir))), quote(beside))

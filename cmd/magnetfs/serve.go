@@ -75,11 +75,14 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 	if tier != nil {
 		defer func() { err = errors.Join(err, tier.Close()) }()
 	}
-	session, err := o.openSession(log)
+	reach := o.openReach(log)
+	defer reach.Close()
+	session, err := o.openSession(reach, log)
 	if err != nil {
 		return err
 	}
 	defer session.Close()
+	reach.attach(session)
 	open := func() (*fetch.Library, error) {
 		return fetch.Open(fetch.Config{
 			Engine:          engine{session},
@@ -112,9 +115,9 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		NoExec:     o.noExec,
 		Device:     o.device,
 		Space:      space(pieces, tier),
-		Files:      joined(cacheFiles(library, pieces, tier), limits.files()),
+		Files:      joined(cacheFiles(library, pieces, tier), limits.files(), reach.files()),
 		Commands:   joined(cacheCommands(library, tier), limits.commands()),
-		Notice:     notices(problem, limits.notice),
+		Notice:     notices(problem, reach.notice, limits.notice),
 		Log:        log,
 
 		NoPassthrough: o.noPass,
@@ -145,9 +148,11 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 	return server.Unmount()
 }
 
-// joined is both maps in one.
-func joined[V any](a, b map[string]V) map[string]V {
-	maps.Copy(a, b)
+// joined is all maps in one, the first.
+func joined[V any](a map[string]V, more ...map[string]V) map[string]V {
+	for _, b := range more {
+		maps.Copy(a, b)
+	}
 	return a
 }
 
@@ -199,7 +204,7 @@ func force(signals <-chan os.Signal, target string, log *slog.Logger) {
 }
 
 // openSession opens the sockets, on the port of earlier runs if it is free.
-func (o *mountOptions) openSession(log *slog.Logger) (*swarm.Session, error) {
+func (o *mountOptions) openSession(reach *reach, log *slog.Logger) (*swarm.Session, error) {
 	cfg := swarm.Config{
 		Port:     o.port,
 		MaxBuild: int64(o.ram) / 4,
@@ -219,6 +224,7 @@ func (o *mountOptions) openSession(log *slog.Logger) (*swarm.Session, error) {
 		Limits:     o.limits(),
 		Log:        log,
 	}
+	reach.configure(&cfg)
 	if o.port != 0 {
 		session, err := swarm.NewSession(cfg)
 		if err != nil {

@@ -130,6 +130,18 @@ func (r *resolver) look(ctx context.Context, hostPort string) []netip.AddrPort {
 	return e.addrs
 }
 
+// retry forgets that names were not found.
+func (r *resolver) retry(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for host, e := range r.cache {
+		if e.fails > 0 && e.until.After(now) {
+			e.until = now
+			r.cache[host] = e
+		}
+	}
+}
+
 // maxNamed bounds the names of AddHost that are being looked up: a .torrent file
 // can hold any number.
 const maxNamed = 16

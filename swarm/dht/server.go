@@ -308,6 +308,14 @@ func (s *Server) AddVote(external, informant netip.Addr) {
 	s.tryDo(func(now time.Time) { s.core.vote(netip.AddrPortFrom(external, 1), informant, now) })
 }
 
+// Retry has nodes looked for at once if few are known: the network is back.
+func (s *Server) Retry() {
+	s.tryDo(func(now time.Time) {
+		s.resolver.retry(now)
+		s.core.boot.tries, s.core.boot.retryAt, s.core.upkeep.at = 0, now, now
+	})
+}
+
 // External returns our address as the Internet sees it; the zero value while that
 // is not known. It never waits.
 func (s *Server) External() netip.Addr {

@@ -278,6 +278,11 @@ func (s *Server) joinAll(f Family, list []Interface, links map[linkKey]Interface
 			wanted[ifi.Index] = ifi
 		}
 	}
+	if c != nil && s.cfg.Device != "" && !covers(c.joined, wanted) {
+		// The socket is bound to the number of an interface that is gone.
+		c.Close()
+		c, s.conns[f] = nil, nil
+	}
 	if c == nil {
 		if len(wanted) == 0 {
 			return nil
@@ -305,6 +310,16 @@ func (s *Server) joinAll(f Family, list []Interface, links map[linkKey]Interface
 		links[linkKey{f, i}] = ifi
 	}
 	return failed
+}
+
+// covers tells whether all interfaces that are wanted have been joined before.
+func covers(joined, wanted map[int]Interface) bool {
+	for i := range wanted {
+		if _, ok := joined[i]; !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // open opens the transport of a family and starts its reader.

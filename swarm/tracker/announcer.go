@@ -75,6 +75,7 @@ type Announcer struct {
 type (
 	evState struct{ state State }
 	evHurry struct{}
+	evRetry struct{}
 	evAdd   struct{ tiers [][]string }
 	evReply struct {
 		entry *entry
@@ -143,6 +144,10 @@ func (a *Announcer) SetState(s State) { a.post(evState{s}) }
 // those in back-off are tried again.
 func (a *Announcer) AnnounceNow() { a.post(evHurry{}) }
 
+// Retry asks for announces to all trackers that did not answer, at once: they could
+// not be reached, and can now.
+func (a *Announcer) Retry() { a.post(evRetry{}) }
+
 // AddTrackers adds tiers; trackers that are known already are skipped.
 func (a *Announcer) AddTrackers(tiers [][]string) { a.post(evAdd{tiers}) }
 
@@ -200,6 +205,8 @@ func (a *Announcer) handle(now time.Time, ev any) bool {
 		a.core.setState(now, ev.state)
 	case evHurry:
 		a.core.hurry(now)
+	case evRetry:
+		a.core.retry(now)
 	case evAdd:
 		a.core.add(ev.tiers)
 	case evReply:

@@ -84,6 +84,7 @@ type entry struct {
 	started   bool      // it has answered an announce with the started event
 	completed bool      // likewise, completed
 
+	again     bool // if the announce under way fails, the next one is due
 	answered  bool // the announce under way had a reply
 	counts    Counts
 	found     int // peers in the latest reply that was to have any
@@ -259,6 +260,7 @@ func (t *tier) promote(e *entry) {
 func (c *core) finished(now time.Time, e *entry, err error) {
 	e.tier.busy = nil
 	if e.answered {
+		e.again = false
 		return
 	}
 	if err == nil {
@@ -275,6 +277,10 @@ func (c *core) finished(now time.Time, e *entry, err error) {
 	if never {
 		e.dead = err
 	}
+	if e.again && !e.ordered {
+		pause = 0
+	}
+	e.again = false
 	e.next = now.Add(pause)
 }
 
@@ -315,6 +321,20 @@ func (c *core) hurry(now time.Time) {
 			}
 			if at = later(at, now); at.Before(e.next) {
 				e.next = at
+			}
+		}
+	}
+}
+
+// retry makes the trackers due that did not answer.
+func (c *core) retry(now time.Time) {
+	for _, t := range c.tiers {
+		for _, e := range t.list {
+			switch {
+			case e == t.busy:
+				e.again = true
+			case e.dead == nil && !e.ordered && e.fails > 0 && now.Before(e.next):
+				e.next = now
 			}
 		}
 	}

@@ -277,6 +277,15 @@ func TestHurry(t *testing.T) {
 	s.want(21*time.Minute, "1200 b") // as soon as it allows
 }
 
+// When the network is back, those that did not answer are asked at once, and no others.
+func TestRetry(t *testing.T) {
+	s := newSim(t, "a", "b")
+	s.answers["a"] = works(1, time.Hour)
+	s.want(5*time.Minute, "0 a started, 0 b started, 18 b started, 72 b started, 190 b started")
+	s.c.retry(s.now)
+	s.want(6*time.Minute, "300 b started")
+}
+
 func TestPrivateUsesOneTrackerAtATime(t *testing.T) {
 	s := newSim(t)
 	s.c.private = true

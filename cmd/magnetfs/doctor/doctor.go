@@ -10,6 +10,7 @@ package doctor
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -44,6 +45,8 @@ type Config struct {
 	Port       int      // 0: any
 	Bootstrap  []string // host:port, of the DHT; none if it is off
 	LPD        bool
+	Interface  string           // the only one to use; empty: any
+	Servers    []netip.AddrPort // of names, with Interface; none: those of resolv.conf
 	AllowOther bool
 	Offline    bool // ask the network nothing
 	Built      time.Time
@@ -69,6 +72,7 @@ var checks = []check{
 	{"open files", one(openFiles)},
 	{"clock", one(clock)},
 	{"port", ports},
+	{"interface", one(netInterface)},
 	{"routes", routes},
 	{"multicast", one(multicast)},
 	{"names", names},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,11 @@ func TestJudgements(t *testing.T) {
 		{"half of the names", judgeNames([]string{"a:1", "b:2"}, []error{nil, refused}, nil), OK, "1 of 2"},
 		{"no names", judgeNames([]string{"a:1"}, []error{refused}, []string{"192.0.2.1"}), Warn, "/etc/resolv.conf"},
 		{"no names by systemd", judgeNames([]string{"a:1"}, []error{refused}, []string{"127.0.0.53"}), Warn, "resolvectl"},
+		{"interface", judgeServers("wg0", nil, nil, []string{"10.64.0.1"}), OK, "wg0 can be used"},
+		{"interface, names by systemd", judgeServers("wg0", nil, nil, []string{"127.0.0.53"}), Warn, "--dns"},
+		{"interface, servers given", judgeServers("wg0", nil, []netip.AddrPort{{}}, []string{"127.0.0.53"}), OK, "wg0"},
+		{"no interface", netInterface(&Config{Interface: "no-such-device"}), Warn, "no-such-device"},
+		{"any interface", netInterface(&Config{}), "", ""},
 		{"no routes", judgeRoutes("", false, "", false)[0], Warn, "ip route"},
 		{"no IPv6", judgeRoutes("192.0.2.2", true, "", false)[1], Warn, "IPv6 only"},
 		{"no IPv4", judgeRoutes("", false, "2001:db8::2", true)[0], Warn, "only peers with IPv6"},

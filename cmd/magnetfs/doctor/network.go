@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"magnetfs/fs"
+	"magnetfs/swarm/netdev"
 )
 
 // ports tries to listen where peers are to reach us.
@@ -132,13 +133,19 @@ func names(ctx context.Context, cfg *Config) []Finding {
 	case cfg.Offline:
 		return []Finding{{Status: OK, Found: "not asked (--offline)"}}
 	}
+	lookup := net.DefaultResolver.LookupNetIP
+	if cfg.Interface != "" {
+		d := netdev.New(netdev.Config{Name: cfg.Interface, Servers: cfg.Servers})
+		defer d.Close()
+		lookup = func(ctx context.Context, _, host string) ([]netip.Addr, error) { return d.Resolve(ctx, host) }
+	}
 	errs := make([]error, len(cfg.Bootstrap))
 	var wg sync.WaitGroup
 	for i, node := range cfg.Bootstrap {
 		wg.Go(func() {
 			host, _, err := net.SplitHostPort(node)
 			if err == nil && net.ParseIP(host) == nil {
-				_, err = net.DefaultResolver.LookupHost(ctx, host)
+				_, err = lookup(ctx, "ip", host)
 			}
 			errs[i] = err
 		})

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"magnetfs/swarm"
+	"magnetfs/swarm/netdev"
+)
+
+// reachOptions are the flags about the way to the network.
+type reachOptions struct {
+	netInterface string
+	dns          []string
+}
+
+func (o *reachOptions) register(f *pflag.FlagSet) {
+	f.StringVar(&o.netInterface, "interface", "", "use only this network interface, for everything: its `name`, such as wg0; while it is missing nothing is sent")
+	f.StringSliceVar(&o.dns, "dns", nil, "servers that are asked for names with --interface, as `address` or address:port (default: those of /etc/resolv.conf)")
+}
+
+// maxInterface is the length of an interface's name, as Linux has it.
+const maxInterface = 15
+
+// check finds what is wrong with the values beyond their form.
+func (o *reachOptions) check() *badSetting {
+	if name := o.netInterface; len(name) > maxInterface || strings.ContainsAny(name, "/ \t\n:") {
+		return &badSetting{"interface", fmt.Errorf("%q is no name of a network interface; ip link shows them", name)}
+	}
+	if _, err := o.servers(); err != nil {
+		return &badSetting{"dns", err}
+	}
+	if len(o.dns) > 0 && o.netInterface == "" {
+		return &badSetting{"dns", errors.New("it is for --interface only; without one the system's servers are asked")}
+	}
+	return nil
+}
+
+// servers are those of --dns.
+func (o *reachOptions) servers() (all []netip.AddrPort, err error) {
+	for _, text := range o.dns {
+		server, err := netip.ParseAddrPort(text)
+		if err != nil {
+			addr, addrErr := netip.ParseAddr(strings.Trim(text, "[]"))
+			if addrErr != nil {
+				return nil, fmt.Errorf("%q is neither an address nor address:port", text)
+			}
+			server = netip.AddrPortFrom(addr, 53)
+		}
+		if server.Port() == 0 {
+			return nil, fmt.Errorf("%q has no port between 1 and 65535", text)
+		}
+		all = append(all, server)
+	}
+	return all, nil
+}
+
+// unreachable says why nothing can be sent yet; empty if something can.
+func (o *reachOptions) unreachable() string {
+	if o.netInterface == "" {
+		return ""
+	}
+	if _, err := net.InterfaceByName(o.netInterface); err != nil {
+		return fmt.Sprintf("there is no network interface %s; nothing is sent until there is", o.netInterface)
+	}
+	return ""
+}
+
+// reach is the way of a mount to the network.
+type reach struct {
+	device *netdev.Device // nil: any
+}
+
+func (o *reachOptions) openReach(log *slog.Logger) *reach {
+	r := &reach{}
+	if o.netInterface != "" {
+		servers, _ := o.servers() // checked before
+		r.device = netdev.New(netdev.Config{Name: o.netInterface, Servers: servers, Log: log})
+	}
+	return r
+}
+
+// configure has a session use it.
+func (r *reach) configure(cfg *swarm.Config) {
+	if r.device != nil {
+		cfg.Network, cfg.Resolve = r.device, r.device.Resolve
+		cfg.Fault = func(string) error { return r.device.Fault() }
+		cfg.LPD.Device = r.device.Name()
+	}
+}
+
+// attach tells the session when the network is back.
+func (r *reach) attach(s *swarm.Session) {
+	if r.device != nil {
+		r.device.OnBack(s.Retry)
+	}
+}
+
+// Close ends what watches the network, after the session.
+func (r *reach) Close() error {
+	if r.device != nil {
+		return r.device.Close()
+	}
+	return nil
+}
+
+const networkJSONName = "network.json"
+
+// networkReport is network.json.
+type networkReport struct {
+	Interface string       `json:"interface,omitempty"` // empty: any
+	Addresses []netip.Addr `json:"addresses,omitempty"` // of the interface
+	Error     string       `json:"error,omitempty"`     // why nothing can be sent
+}
+
+func (r *reach) report() (n networkReport) {
+	if r.device != nil {
+		n.Interface, n.Addresses = r.device.Name(), r.device.Addrs()
+		if err := r.device.Fault(); err != nil {
+			n.Error = err.Error()
+		}
+	}
+	return n
+}
+
+func (r *reach) files() map[string]func() ([]byte, error) {
+	return map[string]func() ([]byte, error){networkJSONName: func() ([]byte, error) {
+		b, err := json.Marshal(r.report())
+		return append(b, '\n'), err
+	}}
+}
+
+// notice is the line of the status about the network, empty if there is nothing to
+// say.
+func (r *reach) notice() string {
+	n := r.report()
+	switch {
+	case n.Error != "":
+		return "Network: " + n.Error
+	case n.Interface != "":
+		return "Network: only by the interface " + n.Interface
+	}
+	return ""
+}
