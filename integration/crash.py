@@ -4,10 +4,10 @@
 Mounts, works the mount hard, kills its process with SIGKILL at a random moment, and looks what is left after the next mount;
 ROUNDS times. The torrents NAME… are single files DATA/NAME with info-hashes TORRENTS/NAME.hash, had by PEER.
 
-At work: readers that compare what they get with the original, somebody who adds, labels and
+At work: readers that compare what they get with the original, by read(2) and by mappings, somebody who adds, labels and
 removes torrents, somebody who pins and unpins. After each restart:
 
-- torrents whose mkdir had returned are there, those whose rmdir had returned are not, and labels are as mv left them;
+- torrents whose mkdir or cp had returned are there, with their metadata, those whose rmdir had returned are not, and labels are as mv left them;
 - a pin that was set is set, one that was taken back is not;
 - of each torrent as much is there as two seconds before the kill at least; readers go on to compare it.
 
@@ -16,10 +16,12 @@ In the end all of every torrent is compared.
 The state and cache folders are those of the environment. Prints a line for each fault, then one with sums; exit status 1 for
 faults.
 """
-import json, os, random, signal, subprocess, sys, threading, time
+import hashlib, json, mmap, os, random, signal, subprocess, sys, threading, time
+import bencode
 
 GRACE = 2.0  # seconds before the kill of which the work may be lost
 FLAGS = ['--no-dht', '--no-lpd', '--ram', '32MiB']
+WAYS = [[], ['--no-passthrough']]  # taken in turn: who reads a file that is here as a whole
 PIN, HAVE = 'user.magnetfs.pin', 'user.magnetfs.have'
 
 
@@ -36,7 +38,7 @@ class Crash:
         self.pins = {}                                  # by name, as setxattr returned; None: not known
         self.samples = {n: [] for n in names}           # (when, bytes here)
         self.read = self.fetched = self.lost = self.most = self.kept = 0
-        self.slowest = 0.0
+        self.slowest, self.mounts = 0.0, 0
         self.added = self.labelled = 0
 
     def path(self, name):
@@ -48,7 +50,8 @@ class Crash:
 
     def mount(self):
         start = time.monotonic()
-        p = subprocess.run([self.magnetfs, 'mount', self.mnt] + FLAGS, capture_output=True, text=True, timeout=60)
+        self.mounts += 1
+        p = subprocess.run([self.magnetfs, 'mount', self.mnt] + FLAGS + WAYS[self.mounts % len(WAYS)], capture_output=True, text=True, timeout=60)
         if p.returncode:
             raise SystemExit('mount: ' + p.stderr)
         self.slowest = max(self.slowest, time.monotonic() - start)
@@ -95,6 +98,31 @@ class Crash:
                 if self.stop.is_set() or off >= self.size[name]:
                     return
 
+    def mapper(self, seed):
+        """A process that compares by mappings, until SIGBUS ends it, which a page that cannot be read any more does."""
+        rnd = random.Random(seed)
+        while True:
+            try:
+                name = rnd.choice(list(self.hashes))
+                with open(self.path(name), 'rb') as f, open(os.path.join(self.data, name), 'rb') as g, \
+                        mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ) as m:
+                    for _ in range(30):
+                        off, n = rnd.randrange(self.size[name]), rnd.randrange(1, 100000)
+                        if m[off:off + n] != os.pread(g.fileno(), n, off):
+                            print('WRONG BYTES mapped: %d at %d of %s' % (n, off, name), flush=True)
+                            os._exit(1)
+            except OSError:
+                os._exit(0)
+
+    def mappers(self):
+        pids = []
+        for _ in range(2):
+            pid = os.fork()
+            if not pid:
+                self.mapper(self.rnd.random())
+            pids.append(pid)
+        return pids
+
     def take(self, rnd):
         """A torrent that is there, for one thread to change."""
         with self.lock:
@@ -114,10 +142,17 @@ class Crash:
             h, name = self.take(rnd)
             os.rmdir(os.path.join(self.mnt, name))
             self.gone.add(h)
-        else:
+        elif what < 0.8:
             h = rnd.randbytes(20).hex()
             os.mkdir(os.path.join(self.mnt, h))
             self.here[h] = h
+            self.added += 1
+        else:
+            name = 'file %d' % rnd.randrange(10**9)
+            info = {'length': 5, 'name': name, 'piece length': 16384, 'pieces': rnd.randbytes(20)}
+            with open(os.path.join(self.mnt, name + '.torrent'), 'wb') as f:
+                f.write(bencode.encode({'info': info}))
+            self.here[hashlib.sha1(bencode.encode(info)).hexdigest()] = name
             self.added += 1
 
     def pin(self, rnd):
@@ -139,9 +174,14 @@ class Crash:
         for h, name in self.here.items():
             if name not in listed:
                 self.fault('torrent %s is lost, or not called %s' % (h, name))
+            elif name.startswith('file ') and not os.path.exists(os.path.join(self.mnt, name, name)):
+                self.fault('the metadata of %s is lost' % name)
         for h in self.gone:
             if os.path.exists(os.path.join(self.mnt, h)):
                 self.fault('torrent %s is back' % h)
+        for n in self.hashes:
+            if not os.path.exists(self.path(n)):
+                self.fault('the metadata of %s is lost' % n)
         for n, value in self.pins.items():
             if value is not None and os.getxattr(self.path(n), PIN) != value:
                 self.fault('pin of %s is not %s' % (n, value.decode()))
@@ -164,6 +204,7 @@ class Crash:
         for _ in range(rounds):
             self.ready()
             self.stop, self.killing = threading.Event(), False
+            mappers = self.mappers()
             jobs = [self.compare] * 4 + [self.change] * 2 + [self.pin, self.sample]
             threads = [threading.Thread(target=self.work, args=(j, self.rnd.random())) for j in jobs]
             for t in threads:
@@ -176,6 +217,10 @@ class Crash:
             self.stop.set()
             for t in threads:
                 t.join()
+            for m in mappers:
+                status = os.waitpid(m, 0)[1]
+                if status not in (0, signal.SIGBUS, signal.SIGBUS | 0x80):
+                    self.fault('a program that maps files ended with %x' % status)
             self.fetched += sum(fetched)
             pid = self.mount()
             self.look(killed)
