@@ -16,7 +16,7 @@ here=$PWD/integration
 python=/usr/bin/python3 # Debian's, which has libtorrent
 
 if [ "${MAGNETFS_INTEGRATION:-}" != inside ]; then
-	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ffmpegthumbnailer file ip tc ss nft nsenter unshare setpriv jq ps diff setfattr tmux mandoc zsh fish rsync fio man tar; do
+	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ffmpegthumbnailer file ip tc ss nft openssl nsenter unshare setpriv jq ps diff setfattr tmux mandoc zsh fish rsync fio man tar; do
 		command -v "$tool" >/dev/null || missing="${missing:-} $tool"
 	done
 	"$python" -c 'import libtorrent' || missing="${missing:-} python3-libtorrent"
@@ -55,7 +55,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/dht checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/matrix checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/limits checks/reach checks/blocking checks/control checks/talking checks/cli checks/packaging; do
+for part in net spaces seeds lib checks/discovery checks/dht checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/matrix checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/trackers checks/limits checks/reach checks/blocking checks/control checks/talking checks/cli checks/packaging; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -74,10 +74,11 @@ checks=(
 	json_everywhere progress_in_a_terminal
 	home_draws_one_copy
 	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission
+	tracker_events
 	dht_serves dht_serves_libtorrent dht_stops_floods dht_believes_little dht_row_counts
 	libtorrent_alone aria2_alone xpe_only lpd_only routers_by_name
 	serves_libtorrent serves_aria2 version_2 utp_only_seed serves_utp utp_off down_limit up_limit
-	holepunch holepunch_relay
+	tracker_is_back holepunch holepunch_relay
 	one_interface_only
 	hostile_metainfo hostile_metadata wrong_metadata bad_peers_do_not_harm
 	ctrl_c_in_cat ctrl_c_in_dd ctrl_c_in_python ctrl_c_in_mpv kill_9 kill_9_of_a_mapped_reader harmless_signals

@@ -108,6 +108,13 @@ class Maker:
             meta[b'info'][b'private'] = 1
         self.save(name, meta)
 
+    def tiers(self, name, tiers):
+        """Names trackers in tiers (BEP 12)."""
+        with open(os.path.join(self.out, name + '.torrent'), 'rb') as f:
+            meta = bencode.decode(f.read())
+        meta[b'announce-list'] = tiers
+        self.save(name, meta)
+
     def _write(self, name, piece, parts, info):
         pieces, h, room = [], hashlib.sha1(), piece
         for path, size in parts:
@@ -214,12 +221,16 @@ def main():
                        ('lpd.bin', 4), ('xpe.bin', 4), ('routers.bin', 4), ('user.bin', 4), ('dead.bin', 8), ('hurt.bin', 6),
                        ('wrongmeta.bin', 2), ('spelled.bin', 1), ('home.bin', 24), ('for-home.bin', 2), ('lsd.bin', 2),
                        ('found-one.bin', 2), ('found-two.bin', 2), ('pex.bin', 2), ('pex-two.bin', 2), ('http.bin', 2), ('udp.bin', 2),
-                       ('private.bin', 2), ('later.bin', 2), ('offline.bin', 2), ('kept.bin', 9), ('punch.bin', 2), ('punch-two.bin', 2)):
+                       ('private.bin', 2), ('later.bin', 2), ('offline.bin', 2), ('kept.bin', 9), ('punch.bin', 2), ('punch-two.bin', 2), ('tiers.bin', 2)):
         m.single(name, 128 * KIB, size * MIB + 4321)
     m.single('home-lpd.bin', 128 * KIB, 300 * KIB)
     m.v2('v2', 16 * KIB, [('long.bin', 10 * MIB + 1), ('middle.bin', 50000), ('short.bin', 1000)])  # 641 pieces: two requests
     m.tracked('http.bin', 'http://%s:6969/announce' % TRACKER)
     m.tracked('udp.bin', 'udp://%s:6969/announce' % TRACKER)
+    m.tiers('tiers.bin', [
+        ['http://%s:%d/announce' % (TRACKER, port) for port in (7001, 7002, 7003, 7010)],  # three of which are dead
+        ['%s://%s:6969/%s' % (kind, TRACKER, path) for kind in ('http', 'udp') for path in ('announce', 'announce?x=1')],
+    ])
     m.tracked('private.bin', 'udp://%s:6969/announce' % TRACKER, private=True)
     m.same('dead-two.bin', 'dead.bin')
     m.same('limits.bin', 'big.bin')

@@ -34,6 +34,7 @@ type finder struct {
 	searches []*dhtSearch
 	tiers    [][]string
 	trackers *tracker.Announcer // nil while there are none
+	state    tracker.State      // that they were told last
 	stopped  bool
 }
 
@@ -48,8 +49,11 @@ type dhtSearch struct {
 	scrape  dht.ScrapeResult
 }
 
-func newFinder(t *Torrent, log *slog.Logger) *finder {
-	return &finder{t: t, log: log, tiers: t.spec.Trackers}
+// newFinder makes the finder of a torrent with the given beginning.
+func newFinder(t *Torrent, log *slog.Logger, st Status) *finder {
+	f := &finder{t: t, log: log, tiers: t.spec.Trackers, state: trackerState(st)}
+	f.state.NoPeers = false // whoever begins to read should not have to ask once more
+	return f
 }
 
 // start lets the discovery run. idle means that nobody waits for peers yet.
@@ -220,6 +224,7 @@ func (f *finder) track() {
 		Crypto:   trackerCrypto(s.encryption),
 		Tiers:    f.tiers,
 		Private:  f.t.isPrivate(),
+		State:    f.state,
 		OnPeers: func(p tracker.Peers) {
 			f.t.post(event{msg: evCandidates{addrs: p.Addrs, source: endpoint.FromTracker, informant: p.From}})
 		},
@@ -256,23 +261,42 @@ func (f *finder) report(a *tracker.Announcer) {
 		case <-f.t.ctx.Done():
 			return
 		}
-		f.mu.Lock()
-		current := f.trackers == a
-		f.mu.Unlock()
-		if !current {
+		if !f.tell(a) {
 			return
 		}
-		st := f.t.Status()
-		if st.State == StateClosed {
-			return
-		}
-		a.SetState(tracker.State{
-			Uploaded:   st.Uploaded,
-			Downloaded: st.Downloaded,
-			Left:       st.Missing,
-			Known:      st.Pieces > 0,
-			NoPeers:    st.State == StateIdle,
-		})
+	}
+}
+
+// tell informs a tracker's announcer; false if it is not the one in use any more.
+func (f *finder) tell(a *tracker.Announcer) bool {
+	f.look()
+	f.mu.Lock()
+	current, state := f.trackers == a, f.state
+	f.mu.Unlock()
+	if current {
+		a.SetState(state)
+	}
+	return current
+}
+
+// look finds out how far we are; for the last time before the torrent ends.
+func (f *finder) look() {
+	st := f.t.Status()
+	if st.State == StateClosed {
+		return
+	}
+	f.mu.Lock()
+	f.state = trackerState(st)
+	f.mu.Unlock()
+}
+
+func trackerState(st Status) tracker.State {
+	return tracker.State{
+		Uploaded:   st.Uploaded,
+		Downloaded: st.Downloaded,
+		Left:       st.Missing,
+		Known:      st.Pieces > 0,
+		NoPeers:    st.State == StateIdle,
 	}
 }
 
@@ -280,11 +304,11 @@ func (f *finder) report(a *tracker.Announcer) {
 func (f *finder) stop() {
 	f.mu.Lock()
 	f.stopped = true
-	a := f.trackers
+	a, state := f.trackers, f.state
 	f.trackers = nil
 	f.mu.Unlock()
 	if a != nil {
-		a.Stop(context.Background())
+		a.Finish(context.Background(), state)
 	}
 }
 

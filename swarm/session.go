@@ -271,7 +271,7 @@ func (s *Session) start(t *Torrent) {
 		}
 		l.lastWant = time.Time{} // nobody asked yet
 	}
-	t.finder = newFinder(t, l.log)
+	t.finder = newFinder(t, l.log, l.status(now))
 	t.wg.Go(func() { t.run(l) })
 	if len(t.spec.Peers) > 0 {
 		t.wg.Go(func() { t.resolvePeers(t.spec.Peers) })

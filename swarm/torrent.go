@@ -168,6 +168,7 @@ func (t *Torrent) Status() Status {
 // Close leaves the swarm and returns when nothing of the torrent is left.
 func (t *Torrent) Close() {
 	t.session.remove(t)
+	t.finder.look()
 	t.cancel()
 	t.wg.Wait()
 	t.finder.stop()

@@ -90,7 +90,10 @@ type (
 		entry  *entry
 		counts Counts
 	}
-	evStop struct{ ctx context.Context }
+	evStop struct {
+		ctx   context.Context
+		state *State // nil: as it was
+	}
 )
 
 // New starts announcing to all tiers at once.
@@ -158,8 +161,13 @@ func (a *Announcer) Status() []Status { return *a.rows.Load() }
 // Stop ends all announces and tells the trackers that have heard of us that we
 // leave, for at most five seconds or as long as ctx lasts. When it returns, all
 // goroutines have ended. Calling it again only waits for that.
-func (a *Announcer) Stop(ctx context.Context) {
-	a.post(evStop{ctx})
+func (a *Announcer) Stop(ctx context.Context) { a.end(evStop{ctx: ctx}) }
+
+// Finish is Stop with a last state to tell.
+func (a *Announcer) Finish(ctx context.Context, s State) { a.end(evStop{ctx, &s}) }
+
+func (a *Announcer) end(ev evStop) {
+	a.post(ev)
 	<-a.done
 	a.wg.Wait()
 }
@@ -216,6 +224,9 @@ func (a *Announcer) handle(now time.Time, ev any) bool {
 	case evScraped:
 		a.core.scraped(now, ev.entry, ev.counts)
 	case evStop:
+		if ev.state != nil {
+			a.core.setState(now, *ev.state)
+		}
 		a.stop(ev.ctx)
 		return false
 	}
@@ -229,6 +240,10 @@ func (a *Announcer) publish() {
 
 // do announces, and scrapes if the replies leave the counts open.
 func (a *Announcer) do(j job) {
+	if j.only {
+		a.scrape(j)
+		return
+	}
 	var counted atomic.Bool
 	err := a.talk.announce(a.ctx, j.target, a.complete(j.request), func(r answer) {
 		if r.Seeds >= 0 {
@@ -249,9 +264,13 @@ func (a *Announcer) do(j job) {
 		a.log.Debug("tracker did not answer", "host", j.target.host, "err", describe(err))
 	}
 	a.post(evFinished{j.entry, err})
-	if err != nil || counted.Load() || !j.scrape {
-		return
+	if err == nil && !counted.Load() && j.scrape {
+		a.scrape(j)
 	}
+}
+
+// scrape asks for the counts.
+func (a *Announcer) scrape(j job) {
 	counts, err := a.talk.scrape(a.ctx, j.target, a.cfg.InfoHash)
 	if err != nil {
 		a.log.Debug("tracker was not scraped", "host", j.target.host, "err", describe(err))
@@ -272,10 +291,12 @@ func (a *Announcer) stop(ctx context.Context) {
 	a.cancel()
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	var sent sync.WaitGroup
-	for _, j := range a.core.stop() {
+	for _, list := range a.core.stop() {
 		sent.Go(func() {
-			if err := a.talk.announce(ctx, j.target, a.complete(j.request), func(answer) {}); err != nil {
-				a.log.Debug("tracker did not hear that we stop", "host", j.target.host, "err", describe(err))
+			for _, j := range list {
+				if err := a.talk.announce(ctx, j.target, a.complete(j.request), func(answer) {}); err != nil {
+					a.log.Debug("tracker did not hear that we stop", "host", j.target.host, "err", describe(err))
+				}
 			}
 		})
 	}

@@ -54,7 +54,7 @@ func wantRows(t *testing.T, a *Announcer, want ...string) {
 	for _, r := range a.Status() {
 		next := "-"
 		if !r.Next.IsZero() {
-			next = time.Until(r.Next).Truncate(10 * time.Minute).String() // less its jitter
+			next = time.Until(r.Next).Round(10 * time.Minute).String() // less its jitter
 		}
 		rows = append(rows, fmt.Sprintf("%s %s %s %d %d", r.URL, r.Status, next, r.Seeds, r.Peers))
 	}
@@ -132,7 +132,7 @@ func TestLifeOfAnAnnouncer(t *testing.T) {
 		if got := strings.Join(u.log(), ", "); got != "connect, announce started, connect, announce , connect, announce , connect, announce completed, announce , connect, announce stopped" {
 			t.Errorf("the UDP tracker got %s", got)
 		}
-		if got := strings.Join(queries, ", "); got != "/announce started 16384, /scrape, /announce  1000 iD, /scrape, /announce completed 0 iD, /announce  0 iD, /announce stopped 0 iD" {
+		if got := strings.Join(queries, ", "); got != "/announce started 16384, /scrape, /scrape, /announce  1000 iD, /scrape, /announce completed 0 iD, /announce  0 iD, /announce stopped 0 iD" {
 			t.Errorf("the HTTP tracker got %s", got)
 		}
 		wantRows(t, a, "udp://6.6.6.6:6969 disabled - 5 2", "http://6.6.6.7/announce disabled - 40 41")

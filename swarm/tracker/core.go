@@ -23,7 +23,9 @@ const (
 	minRetryIn = time.Minute // bounds of what a tracker may tell us to wait
 	maxRetryIn = 24 * time.Hour
 
-	scrapeGap = 30 * time.Minute // between scrapes, done only where announces give no counts
+	// scrapeGap is how old counts become before a tracker is scraped: those that give
+	// none with their replies, that are announced to seldom, or stand by in their tier.
+	scrapeGap = 30 * time.Minute
 
 	defaultWant = 200 // peers asked for (libtorrent)
 )
@@ -91,15 +93,16 @@ type entry struct {
 	warning   string
 	trackerID string
 	minGap    time.Duration // demanded between announces
-	scraped   time.Time
+	counted   time.Time     // when it gave counts, or was scraped in vain
 }
 
-// job is an announce to be done.
+// job is an announce to be done, or a scrape.
 type job struct {
 	entry   *entry
 	target  target
 	request Request // what core knows of it: event, numbers, tracker ID
 	scrape  bool    // scrape as well, should the reply give no counts
+	only    bool    // do nothing but scrape
 }
 
 // add appends tiers of trackers; known ones are skipped, and what goes beyond
@@ -163,6 +166,10 @@ func (c *core) tick(now time.Time) (jobs []job, next time.Time) {
 		}
 		if t.using != nil && t.using.next.After(now) {
 			next = earlier(next, t.using.next)
+			var at time.Time
+			if jobs, at = c.scrapes(now, t, jobs); !at.IsZero() {
+				next = earlier(next, at)
+			}
 			continue
 		}
 		t.using = nil // from the top: a better one may be back
@@ -171,6 +178,27 @@ func (c *core) tick(now time.Time) (jobs []job, next time.Time) {
 			jobs = append(jobs, c.start(now, e))
 		} else if !at.IsZero() {
 			next = earlier(next, at)
+		}
+	}
+	return jobs, next
+}
+
+// scrapes appends the scrapes that are due in a tier, and says when the next one is.
+// Those of private torrents hear of us only when it is their turn (BEP 27).
+func (c *core) scrapes(now time.Time, t *tier, jobs []job) (list []job, next time.Time) {
+	if c.private {
+		return jobs, next
+	}
+	for _, e := range t.list {
+		at := e.counted.Add(scrapeGap)
+		switch {
+		case e.dead != nil || e.fails > 0:
+		case e == t.using && e.next.Before(at.Add(scrapeGap/2)): // an announce is near
+		case at.After(now):
+			next = earlier(next, at)
+		default:
+			e.counted = now
+			jobs = append(jobs, job{entry: e, target: e.target, only: true})
 		}
 	}
 	return jobs, next
@@ -200,7 +228,11 @@ func (c *core) start(now time.Time, e *entry) job {
 	case c.complete && !e.completed:
 		r.Event = Completed
 	}
-	return job{entry: e, target: e.target, request: r, scrape: now.Sub(e.scraped) >= scrapeGap}
+	j := job{entry: e, target: e.target, request: r, scrape: now.Sub(e.counted) >= scrapeGap}
+	if j.scrape {
+		e.counted = now
+	}
+	return j
 }
 
 func (c *core) request(e *entry) Request {
@@ -234,7 +266,9 @@ func (c *core) reply(now time.Time, e *entry, event Event, r Reply) {
 			e.found = 0
 		}
 	}
-	e.counts = e.counts.max(r.Counts)
+	if e.counts = e.counts.max(r.Counts); r.Counts != noCounts {
+		e.counted = now
+	}
 	e.found += len(r.Peers)
 	e.minGap = max(e.minGap, min(r.MinInterval, maxInterval))
 	interval := r.Interval
@@ -298,10 +332,12 @@ func demanded(err error) (wait time.Duration, never bool) {
 	return 0, false
 }
 
-// scraped takes the counts of a scrape.
+// scraped takes the counts of a scrape; those of a failed one are unknown.
 func (c *core) scraped(now time.Time, e *entry, n Counts) {
-	e.scraped = now
-	e.counts = e.counts.max(n)
+	e.counted = now
+	if n != noCounts {
+		e.counts = n
+	}
 }
 
 // hurry moves announces forward as far as the gaps and the trackers allow.
@@ -343,7 +379,7 @@ func (c *core) retry(now time.Time) {
 // setState replaces the state. When the torrent has become complete all
 // trackers in use are told at once, one time.
 func (c *core) setState(now time.Time, s State) {
-	done := s.Known && s.Left == 0 && c.state.Known && c.state.Left > 0
+	done := s.Known && s.Left == 0 && (!c.state.Known || c.state.Left > 0)
 	c.state = s
 	if !done || c.complete {
 		return
@@ -356,17 +392,25 @@ func (c *core) setState(now time.Time, s State) {
 	}
 }
 
-// stop ends all announcing and returns the stopped events to be sent.
-func (c *core) stop() (jobs []job) {
+// stop ends all announcing and returns the last announces to each tracker, in order:
+// the stopped event, and before it completed if it has not heard of that.
+func (c *core) stop() (jobs [][]job) {
 	c.stopped = true
 	for _, t := range c.tiers {
 		for _, e := range t.list {
 			if !e.started || e.dead != nil {
 				continue
 			}
-			r := c.request(e)
-			r.Event, r.NumWant = Stopped, 0
-			jobs = append(jobs, job{entry: e, target: e.target, request: r})
+			var list []job
+			for _, ev := range []Event{Completed, Stopped} {
+				if ev == Completed && (!c.complete || e.completed || e.fails > 0) {
+					continue
+				}
+				r := c.request(e)
+				r.Event, r.NumWant = ev, 0
+				list = append(list, job{entry: e, target: e.target, request: r})
+			}
+			jobs = append(jobs, list)
 		}
 	}
 	return jobs

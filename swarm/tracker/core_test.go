@@ -64,6 +64,16 @@ func (s *sim) run(d time.Duration) string {
 	for range 10000 {
 		jobs, next := s.c.tick(s.now)
 		for _, j := range jobs {
+			if j.only {
+				s.trace = append(s.trace, fmt.Sprintf("%.0f %s scrape", s.now.Sub(epoch).Seconds(), j.target.host))
+				n := noCounts
+				if answer := s.answers[j.target.host]; answer != nil {
+					r, _ := answer()
+					n = r.Counts
+				}
+				s.c.scraped(s.now, j.entry, n)
+				continue
+			}
 			s.trace = append(s.trace, strings.TrimSpace(fmt.Sprintf("%.0f %s %v", s.now.Sub(epoch).Seconds(), j.target.host, j.request.Event)))
 			answer := s.answers[j.target.host]
 			if answer == nil {
@@ -117,7 +127,7 @@ func TestTiersInParallelTrackersInTurn(t *testing.T) {
 	s.answers["d"] = works(0, 30*time.Minute)
 	s.wantWords("c: not contacted yet; b: not contacted yet; a: not contacted yet; d: not contacted yet; e: not contacted yet")
 	// c fails, b follows at once; d and e do not wait for that tier
-	s.want(0, "0 c started, 0 d started, 0 e started, 0 b started")
+	s.want(0, "0 c started, 0 d started, 0 e started, 0 b started, 0 a scrape")
 	s.wantWords("b: working; c: timed out, 2nd try; a: not contacted yet; d: working (nobody found); e: timed out, 2nd try")
 	s.want(3*time.Minute, "18 e started, 72 e started") // after 17.5 s, and 55 s more
 }
@@ -137,7 +147,7 @@ func TestBackoff(t *testing.T) {
 func TestFailover(t *testing.T) {
 	s := newSim(t, "a b")
 	s.answers["b"] = works(1, 10*time.Minute)
-	s.want(25*time.Minute, "0 b started, 600 b, 1200 b")
+	s.want(25*time.Minute, "0 b started, 0 a scrape, 600 b, 1200 b")
 	delete(s.answers, "b")
 	s.answers["a"] = works(1, 10*time.Minute)
 	s.want(45*time.Minute, "1800 b, 1800 a started, 2400 a")
@@ -195,10 +205,12 @@ func TestEvents(t *testing.T) {
 	s.c.setState(s.now, State{Left: 0, Known: true}) // evicted and fetched again: said once is enough
 	s.want(11*time.Minute, "610 a, 618 b")
 	var stops []string
-	for _, j := range s.c.stop() {
-		stops = append(stops, j.target.host+" "+j.request.Event.String())
-		if j.request.NumWant != 0 {
-			t.Errorf("stopping, %s is asked for %d peers", j.target.host, j.request.NumWant)
+	for _, list := range s.c.stop() {
+		for _, j := range list {
+			stops = append(stops, j.target.host+" "+j.request.Event.String())
+			if j.request.NumWant != 0 {
+				t.Errorf("stopping, %s is asked for %d peers", j.target.host, j.request.NumWant)
+			}
 		}
 	}
 	if got := strings.Join(stops, ", "); got != "a stopped, b stopped" {
@@ -206,6 +218,40 @@ func TestEvents(t *testing.T) {
 	}
 	s.want(time.Hour, "")
 	s.wantWords("a: disabled; b: disabled")
+}
+
+// Who is complete when it stops says so first.
+func TestCompletedBeforeStopped(t *testing.T) {
+	s := newSim(t, "a", "b")
+	s.answers["a"] = works(1, 10*time.Minute)
+	s.c.setState(s.now, State{Left: 100, Known: true})
+	s.want(0, "0 a started, 0 b started")
+	s.c.setState(s.now, State{Left: 0, Known: true})
+	var stops []string
+	for _, list := range s.c.stop() {
+		for _, j := range list {
+			stops = append(stops, j.target.host+" "+j.request.Event.String())
+		}
+	}
+	if got := strings.Join(stops, ", "); got != "a completed, a stopped" {
+		t.Errorf("at the end %q", got)
+	}
+}
+
+// Trackers that stand by are scraped, those of private torrents not.
+func TestStandbyIsScraped(t *testing.T) {
+	s := newSim(t, "a b c")
+	s.answers["b"], s.answers["c"] = works(2, 70*time.Minute), works(1, 70*time.Minute)
+	s.want(0, "0 c started, 0 b scrape, 0 a scrape")
+	s.wantWords("c: working; b: working; a: not contacted yet")
+	s.want(69*time.Minute, "1800 c scrape, 1800 b scrape, 1800 a scrape, 3600 b scrape, 3600 a scrape")
+	s.answers["c"] = nil
+	s.want(71*time.Minute, "4200 c, 4200 b started") // c is not scraped while it fails
+	s = newSim(t)
+	s.c.private = true
+	s.c.add(tiersOf("a b"))
+	s.answers["b"] = works(1, 70*time.Minute)
+	s.want(69*time.Minute, "0 b started")
 }
 
 // A tracker that refused completed gets it again with the next announce.

@@ -13,7 +13,7 @@
 // All tiers are announced to in parallel, as most clients do; in a magnet each
 // tracker is a tier of its own. Inside a tier the trackers are shuffled once and
 // tried in order until one answers, which moves to the front and is the only one
-// used until it fails. For private torrents all tiers count as one list, of
+// used until it fails; the others are scraped now and then. For private torrents all tiers count as one list, of
 // which one tracker is used at a time (BEP 27).
 //
 // # Address families

@@ -47,7 +47,7 @@ func (c *core) word(e *entry) string {
 		return fmt.Sprintf("timed out, %s try", ordinal(e.fails+1))
 	case e.fails > 0:
 		return "error: " + describe(e.err)
-	case !e.started:
+	case !e.started && e.counts == noCounts:
 		return "not contacted yet"
 	case c.alone(e):
 		return "working (nobody found)"
