@@ -71,7 +71,7 @@ checks=(
 	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv scanners_cost_little
 	idle_torrents_give_way
 	pin_a_file pin_is_kept pin_too_large pin_by_magnet wait_for_metadata status_goes_on status_view status_view_of_waiting
-	json_everywhere progress_in_a_terminal
+	json_everywhere progress_in_a_terminal waiting_is_told_truly
 	home_draws_one_copy
 	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission
 	tracker_events

@@ -19,7 +19,7 @@ type readerRow struct {
 	Path       string    `json:"path"`
 	Size       int64     `json:"size"`
 	Mode       string    `json:"mode"`   // opened, probe, player, idle, whole, passed through
-	Offset     int64     `json:"offset"` // byte behind what was read
+	Offset     int64     `json:"offset"` // byte behind what was read, or is waited for
 	Rate       int64     `json:"rate"`   // bytes per second consumed; 0: as fast as it comes
 	Ahead      int64     `json:"ahead"`  // bytes that are here from offset on
 	Window     []int     `json:"window"` // pieces wanted

@@ -8,6 +8,7 @@ Modes, each with the right handshake and, unless said otherwise, the right metad
   silent     has every piece, unchokes, answers no request
   corrupt    answers each request with random bytes
   drop       answers four blocks and hangs up
+  hold       answers honestly, but keeps the second block of piece 20 until there is a file X.torrent.release
   reject     has every piece, unchokes, rejects each request (BEP 6)
   wrongmeta  offers random bytes as metadata, and has no pieces
   hugemeta   offers 2 GiB of metadata
@@ -57,9 +58,11 @@ async def serve(mode, t, r, w):
     size = 1 << 31 if mode == 'hugemeta' else len(t.info)
     w.write(message(20, b'\0' + bencode.encode({'m': {'ut_metadata': UT_METADATA}, 'metadata_size': size, 'v': 'fake'})))
     w.write(message(15 if mode == 'wrongmeta' else 14))  # have none, have all
-    if mode in ('silent', 'corrupt', 'drop', 'reject'):
+    if mode in ('silent', 'corrupt', 'drop', 'reject', 'hold'):
         w.write(message(1))
-    theirs, blocks = {}, 0
+    theirs, blocks, held = {}, 0, set()
+    if mode == 'hold':
+        asyncio.get_running_loop().create_task(release(t, w, held))
     while True:
         n = struct.unpack('>I', await r.readexactly(4))[0]
         if n == 0:
@@ -85,7 +88,22 @@ async def serve(mode, t, r, w):
                 w.write(message(7, struct.pack('>II', index, begin) + data))
             elif mode == 'reject':
                 w.write(message(16, body[1:13]))
+            elif mode == 'hold' and (index, begin) == (20, BLOCK) and not os.path.exists(t.path + '.release'):
+                held.add((index, begin, length))
+            elif mode == 'hold':
+                w.write(message(7, struct.pack('>II', index, begin) + block(t, index, begin, length)))
+        elif body[0] == 8 and mode == 'hold' and struct.unpack('>III', body[1:13]) in held:
+            held.remove(struct.unpack('>III', body[1:13]))
+            w.write(message(16, body[1:13]))
         await w.drain()
+
+
+async def release(t, w, held):
+    """Sends what is held when it may."""
+    while not os.path.exists(t.path + '.release'):
+        await asyncio.sleep(0.02)
+    for index, begin, length in held:
+        w.write(message(7, struct.pack('>II', index, begin) + block(t, index, begin, length)))
 
 
 def block(t, index, begin, length):

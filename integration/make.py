@@ -234,6 +234,7 @@ def main():
     m.tracked('private.bin', 'udp://%s:6969/announce' % TRACKER, private=True)
     m.same('dead-two.bin', 'dead.bin')
     m.same('limits.bin', 'big.bin')
+    m.same('held.bin', 'dead.bin')
     m.same('shared-two.bin', 'shared.bin')
     hostile(os.path.join(root, 'hostile'))
 

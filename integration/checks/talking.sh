@@ -97,3 +97,42 @@ narrow() { [ "$(screen | wc -L)" -lt "$1" ] && [ "$(screen | grep -c "0123456789
 
 # pin_moves: the line about the pin, with all its parts.
 pin_moves() { screen | grep -q 'big.bin █*░* [0-9.]* MiB of 64 MiB  .* [KM]iB/s .* left,  [0-9]*s$'; }
+
+# A read that waits for one block, which its only peer keeps: the control files and the view tell where, since when, and
+# whom it waits for; and that it is over.
+waiting_is_told_truly() {
+	local m=$tmp/mnt/held hash dir reader i
+	hash=$(hash_of held.bin)
+	dir=$m/.magnetfs/by-hash/$hash
+	rm -f "$(torrent_of held.bin).release"
+	fake hold held.bin 7204
+	mount_fs held --no-dht --no-lpd --disk 0
+	for i in $(seq 10 16); do mkdir "$m/magnet:?xt=urn:btih:${hash:0:38}$i&dn=nobody has number $i"; done
+	"$magnetfs" add --wait "$m" "magnet:?xt=urn:btih:$hash&x.pe=$fake:7204" >/dev/null
+	dd if="$m/dead.bin/dead.bin" of="$tmp/held" bs=64k 2>/dev/null &
+	reader=$!
+	soon 10 waits_for_block "$dir"
+	# Piece 20 begins at 2.5 MiB; 7 of its 8 blocks are here, and the first 64 KiB of it are read.
+	same "$(jq -c '.readers[] | [.owner, .path, .mode, .offset] + (.waiting[] | [.offset, .length] + (.pieces[] | [.piece, .blocks, .received, .from[]]))' "$dir/status.json")" \
+		"[\"dd ($reader)\",\"dead.bin\",\"player\",2686976,2621440,65536,20,8,7,\"$fake:7204\"]"
+	contains "$(cat "$dir/reads")" "dd ($reader) waits for 64 KiB at 2.5 MiB of dead.bin since "
+	contains "$(cat "$dir/reads")" ": piece 20, 7 of 8 blocks here, the rest expected from $fake:7204"
+	same "$(sed -n 's/^ *0  //p' "$dir/pieces" | cut -c 1-21)" "####################!"
+	watched 80 24 "$m"
+	shows "Torrent"
+	"$python" "$here/watched.py" "$m/.magnetfs" "$hash" 80x24 200x50 60x14 >&2
+	touch "$(torrent_of held.bin).release"
+	soon 10 gone "$reader"
+	cmp "$tmp/held" "$tmp/data/dead.bin"
+	soon 2 test ! -s "$dir/reads"
+	same "$(jq -c '[.readers, .waiting]' "$dir/status.json")" "[[],[]]"
+	shows "nobody reads"
+	view send-keys -t watch q
+	shows "ended with 0"
+	view kill-server || true
+	rm "$tmp/held" "$(torrent_of held.bin).release"
+	umount_fs held
+}
+
+# waits_for_block DIR: the read waits for the last block, since more than a second.
+waits_for_block() { jq -e '.readers[0].waiting[0].pieces[0] | .received == 7 and .seconds > 1.5' "$1/status.json"; }

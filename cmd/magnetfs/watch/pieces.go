@@ -62,14 +62,18 @@ func cellsOf(pieces string, n int) (list []cell, per int) {
 }
 
 func (m *model) pieceLines(t *Torrent) []string {
-	lines := []string{faint.Render("Pieces  █ here  ! a read waits  > in a window  + pinned, to come  · not wanted")}
-	if m.state.Of != t.InfoHash || m.state.Pieces == "" {
-		return append(lines, faint.Render("not known yet"))
-	}
+	legend := "Pieces  █ here  ! a read waits  > in a window  + pinned, to come  · not wanted"
 	wide := max(1, m.width-9)
 	list, per := cellsOf(m.state.Pieces, wide*mapLines)
 	if per > 1 {
-		lines[0] += faint.Render(fmt.Sprintf("  (each %d pieces; ▓ ░ parts here)", per))
+		legend += fmt.Sprintf("  (each %d pieces; ▓ ░ parts here)", per)
+	}
+	var lines []string
+	for _, line := range wrapped(legend, "        ", m.width) {
+		lines = append(lines, faint.Render(line))
+	}
+	if m.state.Of != t.InfoHash || m.state.Pieces == "" {
+		return append(lines, faint.Render("not known yet"))
 	}
 	for i := 0; i < len(list); i += wide {
 		lines = append(lines, faint.Render(fmt.Sprintf("%8d ", i*per))+drawCells(list[i:min(i+wide, len(list))]))

@@ -40,7 +40,7 @@ func (t *Torrent) readLines(width int) []string {
 				} else if p.Received < p.Blocks {
 					text += ", nobody asked yet"
 				}
-				lines = append(lines, text)
+				lines = append(lines, wrapped(text, "      ", width)...)
 			}
 		}
 	}
@@ -50,9 +50,9 @@ func (t *Torrent) readLines(width int) []string {
 var sourceColumns = []column{
 	{title: "Name"},
 	{title: "Status", width: 26},
-	{title: "Update In", width: 9, right: true, least: 60},
-	{title: "Seeds", width: 6, right: true, least: 50},
-	{title: "Peers", width: 6, right: true, least: 50},
+	{title: "Update In", width: 9, right: true, least: 76},
+	{title: "Seeds", width: 6, right: true, least: 64},
+	{title: "Peers", width: 6, right: true, least: 64},
 }
 
 // sourceLines is the table that every client has.

@@ -35,6 +35,22 @@ func right(s string, n int) string {
 	return strings.Repeat(" ", max(0, n-ansi.StringWidth(s))) + s
 }
 
+// wrapped breaks a text into lines of width cells, at spaces if it can; all but the
+// first begin with indent.
+func wrapped(text, indent string, width int) []string {
+	if width <= 2*len(indent) {
+		indent = ""
+	}
+	var lines []string
+	for i, line := range strings.Split(ansi.Wrap(text, max(1, width-len(indent)), ""), "\n") {
+		if i > 0 {
+			line = indent + strings.TrimLeft(line, " ")
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
 // column is one of a table. The first takes the room that the others leave.
 type column struct {
 	title string

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -148,7 +149,22 @@ func (m *model) help(lines, room int) string {
 	if lines > room {
 		at = fmt.Sprintf("%d-%d of %d  ", m.scroll+1, min(m.scroll+room, lines), lines)
 	}
-	return faint.Render(at + "q quit  ↑↓ torrent  PgUp PgDn ←→ scroll  tab 1-4 section  enter larger")
+	larger := "enter larger"
+	if m.details {
+		larger = "esc smaller"
+	}
+	keys := []string{"q quit", "↑↓ torrent", larger, "tab 1-4 section"}
+	if lines > room {
+		keys = slices.Insert(keys, 1, "PgUp PgDn ←→ scroll")
+	}
+	text := at + keys[0]
+	for _, key := range keys[1:] { // as many as there is room for, the first the most useful
+		if ansi.StringWidth(text+"  "+key) > m.width {
+			break
+		}
+		text += "  " + key
+	}
+	return faint.Render(text)
 }
 
 // detailLines draws the selected torrent; starts are the lines at which the
@@ -158,7 +174,7 @@ func (m *model) detailLines() (lines []string, starts []int) {
 		return nil, nil
 	}
 	t := &m.state.Torrents[m.index()]
-	lines = t.summary()
+	lines = t.summary(m.width)
 	for _, section := range [][]string{t.readLines(m.width), t.sourceLines(m.width), t.peerLines(m.width), m.pieceLines(t)} {
 		if len(lines) > 0 {
 			lines = append(lines, "")
@@ -169,7 +185,7 @@ func (m *model) detailLines() (lines []string, starts []int) {
 	return lines, starts
 }
 
-func (t *Torrent) summary() []string {
+func (t *Torrent) summary(width int) []string {
 	state := t.State
 	if t.Reason != "" {
 		state += " (" + t.Reason + ")"
@@ -178,10 +194,8 @@ func (t *Torrent) summary() []string {
 	if t.Size > 0 {
 		have = fmt.Sprintf("%s of %s here, %d of %d pieces", human.Size(t.Have), human.Size(t.Size), t.HavePieces, t.Pieces)
 	}
-	lines := []string{
-		human.Clean(state) + "; " + have + fmt.Sprintf("; %d seeds and %d peers connected, %d more known", t.Seeds, t.Peers, t.Candidates),
-		faint.Render(t.InfoHash),
-	}
+	lines := wrapped(human.Clean(state)+"; "+have+fmt.Sprintf("; %d seeds and %d peers connected, %d more known", t.Seeds, t.Peers, t.Candidates), "", width)
+	lines = append(lines, faint.Render(t.InfoHash))
 	if p := t.Pinned; p != nil {
 		text := fmt.Sprintf("%d files pinned, %s of %s here (%s)", p.Files, human.Size(p.Have), human.Size(p.Size), percent(p.Have, p.Size))
 		switch {
@@ -192,7 +206,9 @@ func (t *Torrent) summary() []string {
 		case p.Full:
 			text += "; no room in the cache for the rest"
 		}
-		lines = append(lines, cyan.Render(text))
+		for _, line := range wrapped(text, "", width) {
+			lines = append(lines, cyan.Render(line))
+		}
 	}
 	return lines
 }

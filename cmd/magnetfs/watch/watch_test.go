@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -130,6 +131,23 @@ func TestSizes(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// What does not fit into a line goes on in the next.
+func TestWrapped(t *testing.T) {
+	s := sample(1)
+	s.Torrents[0].Readers[0].Waiting[0].Pieces[0].From = []string{"10.0.0.1:6881", "10.0.0.2:6881", "10.0.0.3:6881", "10.0.0.4:6881"}
+	m := keys(screen(s, 60, 60), "enter")
+	got := text(m)
+	for _, want := range []string{
+		"active; 512 MiB of 1.0 GiB here, 512 of 1024 pieces; 3 seeds\nand 4 peers connected, 0 more known",
+		"    piece 9: 12 of 64 blocks here, the rest from\n      10.0.0.1:6881, 10.0.0.2:6881, 10.0.0.3:6881,\n      10.0.0.4:6881\n",
+		"1-57 of 72  q quit  PgUp PgDn ←→ scroll  ↑↓ torrent",
+	} {
+		if !strings.Contains(regexp.MustCompile(` +\n`).ReplaceAllString(got, "\n"), want) {
+			t.Errorf("the screen lacks %q:\n%s", want, got)
 		}
 	}
 }
