@@ -69,7 +69,7 @@ checks=(
 	disk_survives_restart disk_survives_kill_9 whole_files_pass_through disk_is_locked disk_show_and_clear without_disk disk_is_full disk_refuses killed_again_and_again
 	thousands_of_files many_torrents fio_verifies
 	ffprobe_reads_both mpv_plays_mp4 mpv_plays_mkv scanners_cost_little
-	idle_torrents_give_way
+	idle_torrents_give_way forty_readers_of_large_pieces wakes_up_soon
 	pin_a_file pin_is_kept pin_too_large pin_by_magnet wait_for_metadata status_goes_on status_view status_view_of_waiting
 	json_everywhere progress_in_a_terminal waiting_is_told_truly
 	home_draws_one_copy

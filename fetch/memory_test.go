@@ -23,6 +23,8 @@ func TestShortMemory(t *testing.T) {
 		{2, 12 * mib, 4 * mib, 1.2},
 		{3, 16 * mib, 4 * mib, 1.2},
 		{8, 32 * mib, 1 * mib, 1.2},
+		{40, 10 * mib, 256 * kib, 1.2},
+		{40, 5 * mib, 256 * kib, 3}, // half a piece for each
 	} {
 		t.Run(fmt.Sprintf("%d readers, %d pieces of memory", tt.readers, tt.budget/tt.pieceLen), func(t *testing.T) {
 			const perReader = 8

@@ -205,6 +205,8 @@ def main():
     root, mp4, mkv = sys.argv[1:]
     m = Maker(root)
     m.single('big.bin', 256 * KIB, 64 * MIB + 12345)      # odd last piece
+    os.link(os.path.join(m.data, 'big.bin'), os.path.join(m.data, 'large.bin'))
+    m.single('large.bin', 16 * MIB)
     for video, name in ((mp4, 'video.mp4'), (mkv, 'video.mkv')):
         shutil.copy(video, os.path.join(m.data, name))
         m.single(name, 256 * KIB)

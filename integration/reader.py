@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 """Readers that compare a file with its original.
 
-  reader.py parallel FILE ORIGINAL [N]   N threads (8) read random ranges with pread, all at once
+  reader.py parallel FILE ORIGINAL [N]   N threads (8) read random ranges with pread, all at once, $READS (24) each
   reader.py mmap FILE ORIGINAL           touches pages here and there through a memory map, then reads on
   reader.py hang FILE                    reads and swallows nothing: SIGINT raises KeyboardInterrupt
 """
 import mmap, os, random, sys, threading
 
-READS, LONGEST = 24, 300000
+READS, LONGEST = int(os.environ.get('READS', 24)), 300000
 
 
 def parallel(path, original, n=8):

@@ -18,3 +18,34 @@ idle_torrents_give_way() {
 	umount_fs slots
 	for name in "${names[@]}"; do farm "{\"op\":\"remove\",\"id\":\"few\",\"hash\":\"$(hash_of "$name")\"}"; done
 }
+
+# Forty readers at random places of pieces of which the memory holds one: all of them get what they read, and the memory
+# is bounded.
+forty_readers_of_large_pieces() {
+	local f=$tmp/mnt/forty/large.bin/large.bin peak
+	seed_libtorrent seed large.bin
+	mount_fs forty --no-dht --no-lpd --ram 32MiB --disk 0
+	add forty large.bin "$libtorrent_ip:6881"
+	soon 10 test -e "$f"
+	READS=6 timeout 100 "$python" "$here/reader.py" parallel "$f" "$tmp/data/big.bin" 40
+	peak=$(awk '/VmHWM/ {print $2}' "/proc/$(pid_of forty)/status")
+	echo "peak of resident memory with --ram 32MiB: $((peak / 1024)) MiB"
+	[ "$peak" -lt $((200 << 10)) ] || fail "peak $((peak / 1024)) MiB"
+	umount_fs forty
+}
+
+# A torrent that was idle for $IDLE seconds (3) is read again, its peers being known. The time it took is in the log.
+wakes_up_soon() {
+	local f=$tmp/mnt/wake/big.bin/big.bin start
+	mount_fs wake --no-dht --no-lpd --disk 0
+	add wake big.bin "$libtorrent_ip:6881"
+	soon 10 test -e "$f"
+	timeout 10 cmp -n 65536 "$f" "$tmp/data/big.bin"
+	sleep "${IDLE:-3}"
+	start=$(now)
+	timeout 10 cmp -n 65536 -i $((32 << 20)) "$f" "$tmp/data/big.bin"
+	start=$(($(now) - start))
+	echo "read after ${IDLE:-3} s in $start ms"
+	[ "$start" -lt 5000 ] || fail "took $start ms"
+	umount_fs wake
+}
