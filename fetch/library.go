@@ -293,6 +293,11 @@ func (l *Library) Close() error {
 	return l.closeErr
 }
 
+// Unsaved is why what was added, named and removed last cannot be written to the state
+// directory, so that it would be lost with the process; nil if it is written. It is
+// tried again and again.
+func (l *Library) Unsaved() error { return l.saver.problem() }
+
 func (l *Library) edit()    { l.editing <- struct{}{} }
 func (l *Library) endEdit() { <-l.editing }
 func (l *Library) open() bool {

@@ -36,6 +36,7 @@ type saver struct {
 	mu    sync.Mutex // leaf; guards:
 	dirty map[metainfo.InfoHash]bool
 	done  chan struct{} // closed when what is dirty now was written, or could not be
+	err   error         // of the last write; nil if it went well
 }
 
 func newSaver(d *stateDir, snapshot func() []stored, log *slog.Logger) *saver {
@@ -62,8 +63,13 @@ func (s *saver) mark(hash metainfo.InfoHash) (done <-chan struct{}) {
 	return done
 }
 
-// save is mark, and waits a little for the write.
+// save is mark, and waits a little for the write, unless the disk takes nothing at
+// present.
 func (s *saver) save(t *Torrent) {
+	if s.problem() != nil {
+		s.mark(t.hash)
+		return
+	}
 	timer := time.NewTimer(saveWait)
 	defer timer.Stop()
 	select {
@@ -106,10 +112,24 @@ func (s *saver) write(last bool) error {
 			s.listOld, s.listed = false, time.Now()
 		}
 	}
-	if err != nil {
-		s.log.Error("the torrent list cannot be saved; next try follows", "err", err)
+	s.mu.Lock()
+	before := s.err
+	s.err = err
+	s.mu.Unlock()
+	switch {
+	case err != nil && before == nil:
+		s.log.Error("the torrent list cannot be saved", "err", err, "retry", saveRetry)
+	case err == nil && before != nil:
+		s.log.Info("the torrent list is saved again")
 	}
 	return err
+}
+
+// problem is why nothing can be saved at present, nil if it can.
+func (s *saver) problem() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 // flush makes what is dirty durable; on an error it stays dirty.

@@ -265,3 +265,51 @@ func scribble(t testing.TB, dir, name string, from, to int64) {
 		}
 	}
 }
+
+// A state directory that cannot be written is told of, once in the log, and holds
+// nobody up.
+func TestUnsaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, mib, newFakeEngine())
+		f.lib.Close()
+		var log bytes.Buffer
+		f.cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+		f.open()
+		defer f.close()
+
+		list := filepath.Join(f.dir, listFile)
+		if err := os.MkdirAll(filepath.Join(list, "in the way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		add := func(n int) {
+			t.Helper()
+			if _, _, err := f.lib.Add(fmt.Sprintf("%040x", n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		add(1)
+		time.Sleep(2 * listEvery)
+		if f.lib.Unsaved() == nil {
+			t.Error("no problem")
+		}
+		start := time.Now()
+		for n := range 50 {
+			add(n + 2)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("adding took %v", took)
+		}
+		time.Sleep(3 * saveRetry)
+		if err := os.RemoveAll(list); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(saveRetry + listEvery)
+		if err := f.lib.Unsaved(); err != nil {
+			t.Errorf("still a problem: %v", err)
+		}
+		synctest.Wait()
+		if said := log.String(); strings.Count(said, "cannot be saved") != 1 || !strings.Contains(said, "saved again") {
+			t.Errorf("the log says %s", said)
+		}
+	})
+}

@@ -230,6 +230,7 @@ class Crash:
                 self.add(n)
                 self.pins.pop(n, None)
                 self.samples[n].clear()
+        self.ready()
         for n in self.hashes:
             if subprocess.run(['cmp', self.path(n), os.path.join(self.data, n)]).returncode:
                 self.fault('%s differs in the end' % n)

@@ -117,7 +117,7 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		Space:      space(pieces, tier),
 		Files:      joined(cacheFiles(library, pieces, tier), limits.files(), reach.files()),
 		Commands:   joined(cacheCommands(library, tier), limits.commands()),
-		Notice:     notices(problem, reach.notice, limits.notice),
+		Notice:     notices(unsaved(library), problem, reach.notice, limits.notice),
 		Log:        log,
 
 		NoPassthrough: o.noPass,
@@ -154,6 +154,16 @@ func joined[V any](a map[string]V, more ...map[string]V) map[string]V {
 		maps.Copy(a, b)
 	}
 	return a
+}
+
+// unsaved is what status says when the list of torrents cannot be written.
+func unsaved(library *fetch.Library) func() string {
+	return func() string {
+		if err := library.Unsaved(); err != nil {
+			return fmt.Sprintf("Warning: %v: what is added or removed now may be forgotten at the end", err)
+		}
+		return ""
+	}
 }
 
 // notices are the lines of all that have something to say.

@@ -41,12 +41,12 @@ killed_again_and_again() {
 
 # warned MOUNT PART: status warns, and the log did once.
 warned() {
-	soon 10 status_warns "$1"
+	soon 10 status_starts "$1" '^Warning: .*memory only'
 	contains "$("$magnetfs" status "$tmp/mnt/$1" | head -n 1)" "$2"
 	same "$(log_of "$1" | grep -c -e 'level=WARN.*the disk cache is off' -e 'level=WARN.*nothing is kept on disk')" 1
 }
 
-status_warns() { "$magnetfs" status "$tmp/mnt/$1" | head -n 1 | grep -q '^Warning: .*memory only'; }
+status_starts() { "$magnetfs" status "$tmp/mnt/$1" | head -n 1 | grep -q "$2"; }
 
 # on_disk MOUNT NAME: all of it is in the cache of the disk.
 on_disk() { [ "$(du -k "$(cache_of "$1")/$(hash_of "$2")/data/$2" | cut -f1)" -ge $(($(stat -c %s "$tmp/data/$2") >> 10)) ]; }
@@ -98,4 +98,25 @@ disk_breaks() {
 	warned broken "no space left on device"
 	umount_fs broken
 	umount "$cache" "$dir"
+}
+
+# Where the list of torrents is kept there is no room. Adding goes on, with a warning, and it is saved when there is.
+state_is_full() {
+	local state=$tmp/state/unsaved/magnetfs mnt=$tmp/mnt/unsaved
+	mkdir -p "$state"
+	mount -t tmpfs -o size=2m magnetfs-unsaved "$state"
+	mount_fs unsaved --no-dht --no-lpd --disk 0 --log-file "$tmp/state/unsaved/log"
+	mkdir "$mnt/$(hash_of dead.bin)"
+	dd if=/dev/zero of="$state/filling" bs=4k 2>/dev/null || true
+	cp "$(torrent_of big.bin)" "$mnt/" # its metadata is larger than what the database has to spare
+	mkdir "$mnt"/{1,2,3,4,5,6,7,8,9}"$(head -c 39 /dev/zero | tr '\0' a)"
+	soon 10 status_starts unsaved "Warning: .*no space left on device: what is added"
+	same "$(ls "$mnt" | wc -l)" 11
+	same "$(grep -c 'level=ERROR' "$tmp/state/unsaved/log")" 1
+	rm "$state/filling"
+	umount_fs unsaved
+	mount_fs unsaved --no-dht --no-lpd --disk 0
+	same "$(ls "$mnt" | wc -l)" 11
+	umount_fs unsaved
+	umount "$state"
 }
