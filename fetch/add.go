@@ -121,6 +121,14 @@ func (l *Library) alsoHash(t *Torrent, hash metainfo.InfoHash) {
 	}
 }
 
+// onlyHashes takes hashes away from a torrent that are not those of its info: a link
+// may have named others. mu is held.
+func (l *Library) onlyHashes(t *Torrent, info *metainfo.Info) {
+	maps.DeleteFunc(l.byHash, func(h metainfo.InfoHash, owner *Torrent) bool {
+		return owner == t && h != t.hash && h != info.InfoHash && h != info.InfoHashV2.Truncated()
+	})
+}
+
 // merge adds to a torrent what another link to it, or its metainfo, knows. The
 // caller is editing.
 func (l *Library) merge(t *Torrent, hash metainfo.InfoHash, rec record, typed string, info *metainfo.Info) {
@@ -152,6 +160,11 @@ func (l *Library) merge(t *Torrent, hash metainfo.InfoHash, rec record, typed st
 		l.join(t)
 		return
 	}
+	for _, h := range []metainfo.InfoHash{hash, rec.truncatedV2()} {
+		if missing && h != t.hash && h != (metainfo.InfoHash{}) {
+			sw.AddHash(h)
+		}
+	}
 	if len(trackers) > 0 {
 		sw.AddTrackers(trackers)
 	}
@@ -176,11 +189,15 @@ func (l *Library) gotInfo(t *Torrent, info *metainfo.Info) {
 	t.tree = tree
 	t.restoreHidden() // nothing, unless the metadata had been lost
 	t.restorePins()
+	if t.rec.HashV2 != "" && t.rec.HashV2 != info.InfoHashV2.String() {
+		t.rec.HashV2 = "" // the link was wrong
+	}
 	t.mu.Unlock()
 
 	l.mu.Lock()
 	old := t.name
 	if l.byHash[t.hash] == t {
+		l.onlyHashes(t, info)
 		l.alsoHash(t, info.InfoHash)
 		l.alsoHash(t, info.InfoHashV2.Truncated())
 		t.ownName = info.Name

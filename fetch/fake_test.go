@@ -313,6 +313,12 @@ func (s *fakeSwarm) AddTrackers(tiers [][]string) {
 	s.added = append(s.added, slices.Concat(tiers...)...)
 }
 
+func (s *fakeSwarm) AddHash(hash metainfo.InfoHash) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.added = append(s.added, hash.String())
+}
+
 func (s *fakeSwarm) Close() {
 	s.once.Do(func() {
 		s.mu.Lock()

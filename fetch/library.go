@@ -49,6 +49,8 @@ type Swarm interface {
 	Status() swarm.Status
 	AddPeers(addrs []string)
 	AddTrackers(tiers [][]string)
+	// AddHash tells the second info-hash of a hybrid torrent.
+	AddHash(hash metainfo.InfoHash)
 	// Close leaves the swarm; no callback of it runs afterwards. It may be
 	// called more than once.
 	Close()
@@ -219,15 +221,16 @@ func (l *Library) join(t *Torrent) {
 	rec := s.rec
 	have := t.pieces()
 	sw, err := l.engine.Add(swarm.AddSpec{
-		InfoHash: t.hash,
-		Name:     rec.Name,
-		Info:     s.info,
-		Peers:    rec.Peers,
-		Trackers: rec.Trackers,
-		Store:    store{t},
-		Have:     have,
-		OnInfo:   func(info *metainfo.Info) { l.gotInfo(t, info) },
-		OnLayers: func(info *metainfo.Info) { l.gotLayers(t, info) },
+		InfoHash:   t.hash,
+		SecondHash: rec.secondHash(t.hash),
+		Name:       rec.Name,
+		Info:       s.info,
+		Peers:      rec.Peers,
+		Trackers:   rec.Trackers,
+		Store:      store{t},
+		Have:       have,
+		OnInfo:     func(info *metainfo.Info) { l.gotInfo(t, info) },
+		OnLayers:   func(info *metainfo.Info) { l.gotLayers(t, info) },
 	})
 	if err != nil {
 		l.log.Error("torrent cannot be joined", "name", rec.Name, "hash", rec.Hash, "err", err)

@@ -164,6 +164,29 @@ func TestHybridIsOne(t *testing.T) {
 	}
 }
 
+// A link may name a second hash that is not the torrent's. Its info knows, and then the hash is free for its owner.
+func TestWrongSecondHash(t *testing.T) {
+	const v2 = "1220" + "dddddddddddddddddddddddddddddddddddddddd" + "dddddddddddddddddddddddd"
+	ft := makeTorrent(t, "film", 64*kib, fakeFile{path: "f.bin", size: 200 * kib})
+	synctest.Test(t, func(t *testing.T) {
+		e := newFakeEngine(ft)
+		f := newFixture(t, mib, e)
+		defer f.close()
+		first, _ := f.mustAdd(ft.magnet() + "&xt=urn:btmh:" + v2)
+		if f.lib.Lookup(v2[4:44]) != first {
+			t.Error("a link is not believed")
+		}
+		e.of(ft).spec.OnInfo(ft.info)
+		<-first.Ready()
+		if f.lib.Lookup(v2[4:44]) != nil || strings.Contains(first.Magnet(), "btmh") {
+			t.Error("a link counts more than the info")
+		}
+		if second, created := f.mustAdd(v2); !created || second == first {
+			t.Error("the hash leads to another torrent")
+		}
+	})
+}
+
 func TestNameClashes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, mib, newFakeEngine())

@@ -91,6 +91,14 @@ func (r *record) truncatedV2() metainfo.InfoHash {
 	return h.Truncated()
 }
 
+// secondHash is that of version 2 if own is the one of version 1, else zero.
+func (r *record) secondHash(own metainfo.InfoHash) metainfo.InfoHash {
+	if h := r.truncatedV2(); h != own {
+		return h
+	}
+	return metainfo.InfoHash{}
+}
+
 // magnet is a link to the torrent.
 func (r *record) magnet(info *metainfo.Info) *metainfo.Magnet {
 	m := &metainfo.Magnet{

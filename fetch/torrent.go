@@ -308,6 +308,7 @@ func (outcast) Supply(int) swarm.Supply       { return swarm.Supply{} }
 func (o outcast) Status() swarm.Status        { return o.status }
 func (outcast) AddPeers([]string)             {}
 func (outcast) AddTrackers([][]string)        {}
+func (outcast) AddHash(metainfo.InfoHash)     {}
 func (outcast) Close()                        {}
 
 func newOutcast(hash metainfo.InfoHash, err error) Swarm {

@@ -91,6 +91,23 @@ class Maker:
             tree[path] = {'': {'length': size, 'pieces root': root}}
         self.save(name, {'info': {'file tree': tree, 'meta version': 2, 'name': name, 'piece length': piece}, 'piece layers': layers})
 
+    def hybrid(self, name, piece, files):
+        """A torrent of both versions (BEP 52), by libtorrent. files: (name, size). NAME.hash has its v1 hash, NAME-v2.hash
+        what peers are told of the other one, which NAME.hash2 has in full."""
+        import libtorrent
+        for path, size in files:
+            self.payload(os.path.join(name, path), size)
+        fs = libtorrent.file_storage()
+        libtorrent.add_files(fs, os.path.join(self.data, name))
+        t = libtorrent.create_torrent(fs, piece)
+        libtorrent.set_piece_hashes(t, self.data)
+        with open(os.path.join(self.out, name + '.torrent'), 'wb') as f:
+            f.write(libtorrent.bencode(t.generate()))
+        hashes = libtorrent.torrent_info(f.name).info_hashes()
+        for end, h in (('.hash', str(hashes.v1)), ('.hash2', str(hashes.v2)), ('-v2.hash', str(hashes.v2)[:40])):
+            with open(os.path.join(self.out, name + end), 'w') as f:
+                f.write(h + '\n')
+
     @staticmethod
     def _root(row, pad):
         while len(row) > 1 or len(row) & (len(row) - 1):
@@ -227,6 +244,8 @@ def main():
         m.single(name, 128 * KIB, size * MIB + 4321)
     m.single('home-lpd.bin', 128 * KIB, 300 * KIB)
     m.v2('v2', 16 * KIB, [('long.bin', 10 * MIB + 1), ('middle.bin', 50000), ('short.bin', 1000)])  # 641 pieces: two requests
+    m.hybrid('hybrid', 32 * KIB, [('one.bin', 500000), ('two.bin', 700001)])
+    m.hybrid('hybrid-two', 32 * KIB, [('three.bin', 400000), ('four.bin', 300001)])
     m.tracked('http.bin', 'http://%s:6969/announce' % TRACKER)
     m.tracked('udp.bin', 'udp://%s:6969/announce' % TRACKER)
     m.tiers('tiers.bin', [

@@ -33,6 +33,10 @@ type AddSpec struct {
 	// InfoHash is the v1 info-hash, or the first 20 bytes of the v2 one.
 	InfoHash metainfo.InfoHash
 
+	// SecondHash is the other one of a hybrid torrent, if a link names both;
+	// else zero. Info, when it is there, knows better.
+	SecondHash metainfo.InfoHash
+
 	// Name is shown in logs and status until the info is known.
 	Name string
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"magnetfs/swarm/endpoint"
+	"magnetfs/swarm/metainfo"
 	"magnetfs/swarm/wire"
 )
 
@@ -31,16 +32,17 @@ type candidate struct {
 	failures  int    // in a row
 	worked    bool   // we were connected once
 	notBefore time.Time
-	busy      bool          // being dialled, or connected
-	dials     int           // under way
-	punching  bool          // one of them through a hole
-	dialledAt time.Time     // begin of the last one
-	way       way           // to dial it in first: what worked last, or what we heard
-	flags     wire.PexFlags // what peers said of it
-	punchedAt time.Time     // when relays were asked for it last; see holepunch.go
-	switched  bool          // it was connected to anew, by uTP; see holepunch.go
-	hungUp    int           // times in a row that it was reached by uTP, and hung up
-	via       transport     // what worked last
+	busy      bool              // being dialled, or connected
+	dials     int               // under way
+	punching  bool              // one of them through a hole
+	dialledAt time.Time         // begin of the last one
+	way       way               // to dial it in first: what worked last, or what we heard
+	flags     wire.PexFlags     // what peers said of it
+	punchedAt time.Time         // when relays were asked for it last; see holepunch.go
+	switched  bool              // it was connected to anew, by uTP; see holepunch.go
+	hungUp    int               // times in a row that it was reached by uTP, and hung up
+	via       transport         // what worked last
+	hash      metainfo.InfoHash // of a hybrid torrent: by which it knows that; zero if any will do
 }
 
 // candidates is the bounded list of addresses of one torrent, owned by its loop.
@@ -198,6 +200,20 @@ func (c *candidates) hintWay(addr netip.AddrPort, w way) {
 func (c *candidates) setVia(addr netip.AddrPort, via transport) {
 	if d := c.list[addr]; d != nil {
 		d.via = via
+	}
+}
+
+// setHash notes by which info-hash the connection to addr was made.
+func (c *candidates) setHash(addr netip.AddrPort, hash metainfo.InfoHash) {
+	if d := c.list[addr]; d != nil {
+		d.hash = hash
+	}
+}
+
+// under notes by which info-hash addr knows the torrent, if nothing is known of that.
+func (c *candidates) under(addr netip.AddrPort, hash metainfo.InfoHash) {
+	if d := c.list[addr]; d != nil && d.hash == (metainfo.InfoHash{}) {
+		d.hash = hash
 	}
 }
 

@@ -52,6 +52,7 @@ func (l *loop) connected(now time.Time, m evConnected) {
 		}
 		l.cands.setWay(m.addr, wayOf(m.method))
 		l.cands.setVia(m.addr, m.via)
+		l.cands.setHash(m.addr, m.hs.InfoHash)
 	}
 	r.conn = m.start(r.id)
 	l.peers[r.id] = r
@@ -61,9 +62,7 @@ func (l *loop) connected(now time.Time, m evConnected) {
 		l.picker.SetNear(r.id, l.neighbour(r))
 	}
 	r.roundTrip = m.roundTrip
-	if l.layers != nil {
-		l.layers.offer(r.id)
-	}
+	l.offerLayers(r)
 	l.greet(r)
 	l.setInterest(r, now)
 }
@@ -233,7 +232,7 @@ func (l *loop) dial(now time.Time, c *candidate, only transport) {
 	c.dials++
 	c.punching = c.punching || only == overUTP
 	l.dialing++
-	l.do.dial(target{addr: c.addr, way: c.way, via: c.via, utp: c.flags&wire.PexUTP != 0, only: only})
+	l.do.dial(target{addr: c.addr, way: c.way, via: c.via, utp: c.flags&wire.PexUTP != 0, hash: c.hash, only: only})
 }
 
 // dialled notes that a dial has come to its end.

@@ -60,15 +60,16 @@ func judgeHandshake(err error) outcome {
 	return tryOther
 }
 
-// shake does the handshakes with a peer that we dialled.
-func (t *Torrent) shake(ctx context.Context, nc net.Conn, w way) (*peer.Link, mse.Method, error) {
-	ours := t.handshake()
+// shake does the handshakes with a peer that we dialled, by the first of the
+// torrent's hashes; an answer may have another one.
+func (t *Torrent) shake(ctx context.Context, nc net.Conn, w way, hashes [][20]byte) (*peer.Link, mse.Method, error) {
+	ours := t.handshake(hashes[0])
 	if w == wayPlain {
-		link, err := peer.HandshakeOut(ctx, nc, ours, nil)
+		link, err := peer.HandshakeOut(ctx, nc, ours, nil, hashes[1:]...)
 		return link, mse.None, err
 	}
 	c := mse.Client(nc, ours.InfoHash, t.session.encryption)
-	link, err := peer.HandshakeOut(ctx, c, ours, nil)
+	link, err := peer.HandshakeOut(ctx, c, ours, nil, hashes[1:]...)
 	return link, c.Method(), err
 }
 

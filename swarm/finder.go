@@ -10,6 +10,7 @@ import (
 
 	"magnetfs/swarm/dht"
 	"magnetfs/swarm/endpoint"
+	"magnetfs/swarm/metainfo"
 	"magnetfs/swarm/tracker"
 )
 
@@ -24,11 +25,16 @@ const (
 	firstIdle = 2 * time.Minute
 )
 
-// finder finds candidates for one torrent: DHT, LPD, trackers. Its goroutines end
-// with the torrent's context.
+// finder finds candidates for a torrent under one info-hash: DHT, LPD, trackers. Its
+// goroutines end with the torrent or with stop.
 type finder struct {
-	t   *Torrent
-	log *slog.Logger
+	t    *Torrent
+	hash metainfo.InfoHash
+	log  *slog.Logger
+
+	ctx    context.Context // ends with the torrent, or before by stop
+	public context.Context // ends with ctx, or when the torrent is known to be private
+	cancel context.CancelFunc
 
 	mu       sync.Mutex // guards what follows; a leaf
 	searches []*dhtSearch
@@ -50,9 +56,16 @@ type dhtSearch struct {
 }
 
 // newFinder makes the finder of a torrent with the given beginning.
-func newFinder(t *Torrent, log *slog.Logger, st Status) *finder {
-	f := &finder{t: t, log: log, tiers: t.spec.Trackers, state: trackerState(st)}
+func newFinder(t *Torrent, hash metainfo.InfoHash, tiers [][]string, log *slog.Logger, st Status) *finder {
+	f := &finder{t: t, hash: hash, log: log, tiers: tiers, state: trackerState(st)}
 	f.state.NoPeers = false // whoever begins to read should not have to ask once more
+	var endCtx, endPublic context.CancelFunc
+	f.ctx, endCtx = context.WithCancel(t.ctx)
+	f.public, endPublic = context.WithCancel(t.untilPrivate())
+	f.cancel = func() {
+		endPublic()
+		endCtx()
+	}
 	return f
 }
 
@@ -60,10 +73,10 @@ func newFinder(t *Torrent, log *slog.Logger, st Status) *finder {
 func (f *finder) start(idle bool) {
 	s := f.t.session
 	if s.lpd != nil && !f.t.isPrivate() {
-		s.lpd.Add(f.t.spec.InfoHash)
+		s.lpd.Add(f.hash)
 		f.t.wg.Go(func() {
-			<-f.t.untilPrivate().Done()
-			s.lpd.Remove(f.t.spec.InfoHash)
+			<-f.public.Done()
+			s.lpd.Remove(f.hash)
 		})
 	}
 	if s.dht != nil && !f.t.isPrivate() {
@@ -100,7 +113,7 @@ func (f *finder) needPeers() {
 // search repeats lookups of one DHT until the torrent ends or turns out to be
 // private.
 func (f *finder) search(ds *dhtSearch) {
-	ctx := f.t.untilPrivate()
+	ctx := f.public
 	tries := 0
 	for {
 		f.mu.Lock()
@@ -168,9 +181,9 @@ func (f *finder) lookup(ctx context.Context, ds *dhtSearch) int {
 		Announce: true, Port: f.t.session.Port(), Seed: now.Pieces > 0 && now.HavePieces == now.Pieces,
 		ImpliedPort: len(f.t.session.utp) > 0, // behind a NAT the port of our packets is where uTP is reached
 	}
-	st, err := ds.server.Peers(ctx, f.t.spec.InfoHash, opts,
+	st, err := ds.server.Peers(ctx, f.hash, opts,
 		func(peers []netip.AddrPort, from netip.AddrPort) {
-			f.t.post(event{msg: evCandidates{addrs: peers, source: endpoint.FromDHT, informant: from.Addr()}})
+			f.t.post(event{msg: evCandidates{addrs: peers, source: endpoint.FromDHT, informant: from.Addr(), hash: f.hash}})
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			for _, p := range peers {
@@ -183,7 +196,7 @@ func (f *finder) lookup(ctx context.Context, ds *dhtSearch) int {
 		"first", st.FirstPeers.Round(time.Millisecond), "took", st.Took.Round(time.Millisecond), "announced", st.Announced, "err", err)
 	var scrape dht.ScrapeResult
 	if err == nil {
-		scrape, _ = ds.server.Scrape(ctx, f.t.spec.InfoHash)
+		scrape, _ = ds.server.Scrape(ctx, f.hash)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -217,7 +230,7 @@ func (f *finder) track() {
 	s := f.t.session
 	a, err := tracker.New(tracker.Config{
 		Client:   s.trackers,
-		InfoHash: f.t.spec.InfoHash,
+		InfoHash: f.hash,
 		PeerID:   s.peerID,
 		Port:     s.port,
 		Key:      s.key,
@@ -226,7 +239,7 @@ func (f *finder) track() {
 		Private:  f.t.isPrivate(),
 		State:    f.state,
 		OnPeers: func(p tracker.Peers) {
-			f.t.post(event{msg: evCandidates{addrs: p.Addrs, source: endpoint.FromTracker, informant: p.From}})
+			f.t.post(event{msg: evCandidates{addrs: p.Addrs, source: endpoint.FromTracker, informant: p.From, hash: f.hash}})
 		},
 		OnExternal: s.seenAs,
 		Log:        f.log,
@@ -258,7 +271,7 @@ func (f *finder) report(a *tracker.Announcer) {
 	for {
 		select {
 		case <-tick.C:
-		case <-f.t.ctx.Done():
+		case <-f.ctx.Done():
 			return
 		}
 		if !f.tell(a) {
@@ -300,8 +313,9 @@ func trackerState(st Status) tracker.State {
 	}
 }
 
-// stop says good-bye to the trackers; bounded in time.
+// stop ends the discovery and says good-bye to the trackers; bounded in time.
 func (f *finder) stop() {
+	f.cancel()
 	f.mu.Lock()
 	f.stopped = true
 	a, state := f.trackers, f.state
@@ -309,12 +323,5 @@ func (f *finder) stop() {
 	f.mu.Unlock()
 	if a != nil {
 		a.Finish(context.Background(), state)
-	}
-}
-
-// lpdPeer takes a peer of the local network.
-func (s *Session) lpdPeer(hash [20]byte, addr netip.AddrPort) {
-	if t := s.torrent(hash); t != nil {
-		t.post(event{msg: evCandidates{addrs: []netip.AddrPort{addr}, source: endpoint.FromLPD, informant: addr.Addr()}})
 	}
 }

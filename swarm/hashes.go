@@ -13,6 +13,14 @@ import (
 // (libtorrent has two under way).
 const maxHashing = 8
 
+// offerLayers notes that a peer can be asked for piece layers. Of a hybrid torrent
+// only those know them who say that they know version 2.
+func (l *loop) offerLayers(r *remote) {
+	if l.layers != nil && (!l.info.V1 || r.hs.Reserved.V2() || r.hs.InfoHash == l.info.InfoHashV2.Truncated()) {
+		l.layers.offer(r.id)
+	}
+}
+
 // gotHashes takes the answer to a hash request (BEP 52). Each is proven by itself:
 // a wrong one is a lie.
 func (l *loop) gotHashes(now time.Time, r *remote, m wire.Message) {
@@ -83,14 +91,40 @@ func (t *Torrent) gotLayers(info *metainfo.Info) {
 
 func (t *Torrent) serveHashes(id picker.PeerID, c conn, info *metainfo.Info, span wire.HashSpan) {
 	t.session.servers.submit(func() {
-		answer := wire.Message{ID: wire.HashReject, Data: span.Append(nil)}
-		if hashes, ok := t.hashesOf(info, span); ok {
-			answer = wire.Message{ID: wire.Hashes, Data: slices.Concat(answer.Data, hashes)}
+		asked := span.Append(nil)
+		hashes, ok := t.hashesOf(info, span)
+		if !ok {
+			t.post(event{msg: evHashesServed{id: id, rejected: asked}})
+			return
 		}
-		c.Send(answer)
+		c.Send(wire.Message{ID: wire.Hashes, Data: slices.Concat(asked, hashes)})
 		c.Flush()
 		t.post(event{msg: evHashesServed{id: id}})
 	})
+}
+
+// hashesServed takes the end of a hash request. One that cannot be answered is
+// rejected with the next tick: libtorrent asks the same again at once, for ever.
+func (l *loop) hashesServed(m evHashesServed) {
+	r := l.peers[m.id]
+	switch {
+	case r == nil:
+	case m.rejected != nil:
+		r.rejects = append(r.rejects, m.rejected)
+	default:
+		r.hashing--
+	}
+}
+
+// rejectHashes rejects what could not be answered since the last tick.
+func (l *loop) rejectHashes() {
+	for _, r := range l.peers {
+		for _, asked := range r.rejects {
+			l.send(r, wire.Message{ID: wire.HashReject, Data: asked})
+		}
+		r.hashing -= len(r.rejects)
+		r.rejects = nil
+	}
 }
 
 // hashesOf returns the hashes that span names, and their proof. Those below the

@@ -30,9 +30,7 @@ func (l *loop) replay(now time.Time, r *remote) {
 		l.allowedFast(r, int(i))
 	}
 	l.picker.SetChoking(r.id, r.peerChoking, r.fast())
-	if l.layers != nil {
-		l.layers.offer(r.id)
-	}
+	l.offerLayers(r)
 	l.setInterest(r, now)
 }
 

@@ -35,8 +35,13 @@ const (
 //
 // Layers are fetched file by file, those that are read first; all of them if there
 // are few. Owned by the loop of its torrent.
+//
+// The pieces of a hybrid torrent can be verified without. But peers that know it by
+// the hash of version 2 ask us for its layers, and for the same thing: so its layers
+// are fetched beside its pieces, which do not wait.
 type layers struct {
 	info  *metainfo.Info
+	spare bool                    // nothing waits for them
 	files map[[32]byte]*layerFile // by pieces root; those that are missing
 	order []*layerFile            // wanted, first come, first served
 	peers map[picker.PeerID]*layerPeer
@@ -73,10 +78,10 @@ type layerRequest struct {
 
 // newLayers returns what is missing, nil if nothing is.
 func newLayers(info *metainfo.Info) *layers {
-	if info.V1 {
-		return nil // the pieces can be verified without
+	if !info.V2 {
+		return nil
 	}
-	ls := &layers{info: info, files: map[[32]byte]*layerFile{}, peers: map[picker.PeerID]*layerPeer{}}
+	ls := &layers{info: info, spare: info.V1, files: map[[32]byte]*layerFile{}, peers: map[picker.PeerID]*layerPeer{}}
 	requests := 0
 	for i, f := range info.Files {
 		root, ok := info.Root(i)
@@ -115,8 +120,8 @@ func (lf *layerFile) request(chunk int) metainfo.HashRequest {
 	return r.FullProof(lf.height)
 }
 
-// lacks says whether a piece cannot be verified yet, and has its layer fetched:
-// before others if a read sleeps on it.
+// lacks says whether a piece cannot be verified yet, and has its layer fetched if
+// that is missing: before others if a read sleeps on it.
 func (ls *layers) lacks(piece int, blocked bool) bool {
 	if ls == nil {
 		return false
@@ -137,8 +142,11 @@ func (ls *layers) lacks(piece int, blocked bool) bool {
 		ls.order = slices.DeleteFunc(ls.order, func(x *layerFile) bool { return x == lf })
 		ls.order = slices.Insert(ls.order, 0, lf)
 	}
-	return true
+	return !ls.spare
 }
+
+// slow tells whether reads may have to wait for layers.
+func (ls *layers) slow() bool { return ls != nil && !ls.spare && len(ls.order) > 0 }
 
 // offer notes a peer that can be asked.
 func (ls *layers) offer(id picker.PeerID) {

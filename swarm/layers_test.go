@@ -138,7 +138,7 @@ func TestLayers(t *testing.T) {
 }
 
 // TestLayersOrder: what a read sleeps on comes first, what nobody reads not at all
-// if it is much; and nothing is missing of a hybrid.
+// if it is much; and the pieces of a hybrid do not wait.
 func TestLayersOrder(t *testing.T) {
 	spec := swarmtest.Spec{PieceLength: block}
 	for _, name := range []string{"a", "b", "c"} {
@@ -164,7 +164,20 @@ func TestLayersOrder(t *testing.T) {
 		t.Error("something is missing of nothing")
 	}
 	if hybrid := torrentOf(t, swarmtest.Spec{Format: swarmtest.Hybrid}); newLayers(hybrid.Info) != nil {
-		t.Error("something is missing of a hybrid")
+		t.Error("something is missing of a hybrid with its layers")
+	}
+	spec.Format = swarmtest.Hybrid
+	info, err := metainfo.ParseInfo(torrentOf(t, spec).Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ls = newLayers(info)
+	ls.offer(1)
+	if ls.lacks(0, true) || ls.slow() {
+		t.Error("a piece of a hybrid waits")
+	}
+	if reqs := ls.next(metadataEpoch); len(reqs) != layerInFlight || reqs[0].span.Root != ls.order[0].root {
+		t.Errorf("asked for %+v", reqs)
 	}
 }
 

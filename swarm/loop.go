@@ -98,7 +98,8 @@ type (
 	evCandidates struct {
 		addrs     []netip.AddrPort
 		source    endpoint.Source
-		informant netip.Addr // zero if trusted
+		informant netip.Addr        // zero if trusted
+		hash      metainfo.InfoHash // under which they were found; zero if that is not known
 	}
 	evWants struct {
 		reader uint64
@@ -114,8 +115,11 @@ type (
 		id   picker.PeerID
 		sent int
 	}
-	evHashesServed struct{ id picker.PeerID }
-	evSupply       struct {
+	evHashesServed struct {
+		id       picker.PeerID
+		rejected []byte // the request, if it cannot be answered
+	}
+	evSupply struct {
 		piece int
 		reply chan<- Supply
 	}
@@ -206,9 +210,7 @@ func (l *loop) handle(now time.Time, ev event) {
 			l.limits.serving = true
 		}
 	case evHashesServed:
-		if r := l.peers[m.id]; r != nil {
-			r.hashing--
-		}
+		l.hashesServed(m)
 	case evSupply:
 		m.reply <- l.supply(m.piece)
 	case evStatus:
@@ -337,6 +339,7 @@ func (l *loop) tick(now time.Time) {
 	if l.choker.due(now) {
 		l.rechoke(now)
 	}
+	l.rejectHashes()
 	l.exchangePeers(now)
 	l.punchEarly(now)
 	l.keepRelay(now)
@@ -431,6 +434,7 @@ func (l *loop) found(now time.Time, m evCandidates) {
 		if l.cands.add(a, m.source, now) {
 			n++
 		}
+		l.cands.under(a, m.hash)
 	}
 	if n > 0 {
 		l.log.Debug("peers found", "new", n, "of", len(m.addrs), "source", m.source)

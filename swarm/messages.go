@@ -150,6 +150,7 @@ func (l *loop) extHandshake(now time.Time, r *remote, data []byte) {
 		if l.cands.add(r.listen, endpoint.FromIncoming, now) {
 			l.cands.list[r.listen].busy = true
 		}
+		l.cands.under(r.listen, r.hs.InfoHash)
 		if l.picker != nil {
 			l.picker.SetNear(r.id, l.neighbour(r))
 		}

@@ -54,7 +54,7 @@ func (l *loop) gotPex(now time.Time, r *remote, data []byte) {
 	for _, a := range p.Dropped {
 		delete(r.pex.live, a)
 	}
-	l.found(now, evCandidates{addrs: addrs, source: endpoint.FromPEX, informant: r.addr.Addr()})
+	l.found(now, evCandidates{addrs: addrs, source: endpoint.FromPEX, informant: r.addr.Addr(), hash: r.hs.InfoHash})
 	for _, a := range p.Added {
 		l.cands.hint(a.Addr, a.Flags)
 	}

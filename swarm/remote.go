@@ -79,6 +79,7 @@ type remote struct {
 	requests []wire.Message // of the peer, not yet handed to a server
 	serving  int            // handed to a server, not finished
 	hashing  int            // hash requests, likewise
+	rejects  [][]byte       // those of hashing that cannot be answered; at most maxHashing
 
 	unasked, faults      int
 	fastPieces           int // allowed-fast messages

@@ -1,26 +1,23 @@
 package swarm
 
 import (
-	"maps"
 	"net/netip"
-	"slices"
 	"time"
 )
 
 // Retry has everything that failed tried again now: the network is back. What was
 // not tried since nothing could be sent was no fault of the others.
 func (s *Session) Retry() {
-	s.mu.Lock()
-	torrents := slices.Collect(maps.Values(s.torrents))
-	s.mu.Unlock()
 	if s.dht != nil {
 		for _, srv := range s.dht.servers {
 			srv.Retry()
 		}
 	}
-	for _, t := range torrents {
+	for _, t := range s.all() {
 		t.post(event{msg: evRetry{}})
-		t.finder.retry()
+		for _, f := range t.finders.all() {
+			f.retry()
+		}
 	}
 }
 

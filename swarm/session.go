@@ -114,8 +114,8 @@ type Session struct {
 	wg        sync.WaitGroup
 	reached   atomic.Bool // somebody from outside has connected to us
 
-	mu       sync.Mutex // guards torrents and closed; a leaf
-	torrents map[metainfo.InfoHash]*Torrent
+	mu       sync.Mutex                     // guards torrents, closed, and the second hashes of torrents; a leaf
+	torrents map[metainfo.InfoHash]*Torrent // hybrid ones by both hashes
 	closed   bool
 }
 
@@ -219,11 +219,14 @@ func (s *Session) Add(spec AddSpec) (*Torrent, error) {
 	case s.closed:
 		t.cancel()
 		return nil, ErrClosed
-	case s.torrents[spec.InfoHash] != nil:
+	case s.has(spec.InfoHash):
 		t.cancel()
 		return nil, fmt.Errorf("swarm: torrent %v is there already", spec.InfoHash)
 	}
+	s.yield(spec.InfoHash)
 	s.torrents[spec.InfoHash] = t
+	_, _ = s.alsoKnown(t, spec.secondHash())
+	t.sure = spec.Info != nil
 	s.start(t)
 	return t, nil
 }
@@ -271,21 +274,24 @@ func (s *Session) start(t *Torrent) {
 		}
 		l.lastWant = time.Time{} // nobody asked yet
 	}
-	t.finder = newFinder(t, l.log, l.status(now))
+	t.finders = newFinders(t, l.log)
+	st := l.status(now)
 	t.wg.Go(func() { t.run(l) })
 	if len(t.spec.Peers) > 0 {
 		t.wg.Go(func() { t.resolvePeers(t.spec.Peers) })
 	}
-	t.finder.start(t.spec.Info != nil)
+	idle := t.spec.Info != nil
+	t.finders.add(t.spec.InfoHash, idle, st)
+	if t.second != (metainfo.InfoHash{}) {
+		t.finders.add(t.second, idle, st)
+	}
 }
 
 // remove forgets a torrent, so that nobody finds it any more.
 func (s *Session) remove(t *Torrent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.torrents[t.spec.InfoHash] == t {
-		delete(s.torrents, t.spec.InfoHash)
-	}
+	maps.DeleteFunc(s.torrents, func(_ metainfo.InfoHash, other *Torrent) bool { return other == t })
 }
 
 // goes runs f as one of the torrent's goroutines unless the torrent is closed.
@@ -357,7 +363,7 @@ func (s *Session) welcome(nc net.Conn) {
 		if t = s.torrent(theirs.InfoHash); t == nil || encrypted && theirs.InfoHash != key {
 			return peer.Answer{}, false
 		}
-		return peer.Answer{Handshake: t.handshake()}, true
+		return peer.Answer{Handshake: t.handshake(theirs.InfoHash)}, true
 	})
 	if err != nil {
 		s.log.Debug("incoming", "err", err)
@@ -380,13 +386,9 @@ func (s *Session) welcome(nc net.Conn) {
 func (s *Session) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	var ts []*Torrent
-	for _, t := range s.torrents {
-		ts = append(ts, t)
-	}
 	s.mu.Unlock()
 	var wg sync.WaitGroup
-	for _, t := range ts {
+	for _, t := range s.all() {
 		wg.Go(t.Close) // each may have trackers to say good-bye to
 	}
 	wg.Wait()

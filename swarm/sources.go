@@ -3,8 +3,10 @@ package swarm
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
+	"magnetfs/swarm/dht"
 	"magnetfs/swarm/wire"
 )
 
@@ -26,13 +28,30 @@ const (
 
 // rows returns the classic table: DHT, LPD, PEX, and each tracker. pex is the row
 // that the loop has made.
-func (f *finder) rows(pex SourceStatus) []SourceStatus {
-	rows := []SourceStatus{f.dhtStatus(), f.lpdStatus(), pex}
+func (fs *finders) rows(pex SourceStatus) []SourceStatus {
+	all := fs.all()
+	rows := []SourceStatus{fs.dhtStatus(all), fs.lpdStatus(all), pex}
+	at := map[string]int{} // by URL
+	for _, f := range all {
+		for _, row := range f.trackerRows() {
+			if i, known := at[row.Name]; known {
+				rows[i] = joined(rows[i], row)
+				continue
+			}
+			at[row.Name] = len(rows)
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// trackerRows are the trackers that are asked for this info-hash.
+func (f *finder) trackerRows() (rows []SourceStatus) {
 	f.mu.Lock()
 	a := f.trackers
 	f.mu.Unlock()
 	if a == nil {
-		return rows
+		return nil
 	}
 	for _, t := range a.Status() {
 		rows = append(rows, SourceStatus{Name: t.URL, Status: t.Status, Next: untilNext(t.Next), Seeds: t.Seeds, Peers: t.Peers})
@@ -40,40 +59,46 @@ func (f *finder) rows(pex SourceStatus) []SourceStatus {
 	return rows
 }
 
-func (f *finder) dhtStatus() SourceStatus {
+// joined is what a tracker says of both hashes of a hybrid torrent. Most peers are
+// in both swarms, so the larger one counts. If it serves one hash only, it works.
+func joined(a, b SourceStatus) SourceStatus {
+	better := func(s string) bool { return strings.HasPrefix(s, wordWorking) }
+	if better(b.Status) && (!better(a.Status) || a.Status == wordNobody) {
+		a.Status = b.Status
+	}
+	if a.Next < 0 || b.Next >= 0 && b.Next < a.Next {
+		a.Next = b.Next
+	}
+	a.Seeds, a.Peers = max(a.Seeds, b.Seeds), max(a.Peers, b.Peers)
+	return a
+}
+
+func (fs *finders) dhtStatus(all []*finder) SourceStatus {
 	row := SourceStatus{Name: SourceDHT, Next: -1, Seeds: -1, Peers: -1}
-	d := f.t.session.dht
+	d := fs.t.session.dht
 	switch {
 	case d == nil:
 		row.Status = wordDisabled
 		return row
-	case f.t.isPrivate():
+	case fs.t.isPrivate():
 		row.Status = wordPrivate
 		return row
 	}
 	good := d.good()
-	fault := f.t.session.fault("udp")
-	now := time.Now()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	known, looked, running := 0, false, false
-	for _, ds := range f.searches {
-		for a, at := range ds.found {
-			if now.Sub(at) > knownFor {
-				delete(ds.found, a)
-			}
-		}
-		known += len(ds.found)
-		looked, running = looked || ds.looked, running || ds.running
-		if !ds.running && !ds.next.IsZero() && (row.Next < 0 || time.Until(ds.next) < row.Next) {
-			row.Next = max(0, time.Until(ds.next))
-		}
-		if ds.scrape.Known() {
-			row.Seeds = max(row.Seeds, 0) + ds.scrape.Seeds
-			row.Peers = max(row.Peers, 0) + ds.scrape.Peers
-		}
+	fault := fs.t.session.fault("udp")
+	var sum dhtSum
+	for _, f := range all {
+		f.mu.Lock()
+		sum.add(f.searches, time.Now())
+		f.mu.Unlock()
 	}
-	if row.Peers < 0 && (looked || known > 0) {
+	row.Next = sum.next
+	for _, s := range sum.scrapes {
+		row.Seeds = max(row.Seeds, 0) + s.Seeds
+		row.Peers = max(row.Peers, 0) + s.Peers
+	}
+	known := len(sum.found)
+	if row.Peers < 0 && (sum.looked || known > 0) {
 		row.Peers = known
 	}
 	switch {
@@ -81,9 +106,9 @@ func (f *finder) dhtStatus() SourceStatus {
 		row.Status = "error: " + fault.Error()
 	case good == 0:
 		row.Status = "bootstrapping"
-	case !looked && !running:
+	case !sum.looked && !sum.running:
 		row.Status = wordNotYet
-	case running && !looked && known == 0:
+	case sum.running && !sum.looked && known == 0:
 		row.Status = wordAnnouncing
 	case known == 0:
 		row.Status = wordNobody
@@ -93,17 +118,55 @@ func (f *finder) dhtStatus() SourceStatus {
 	return row
 }
 
-func (f *finder) lpdStatus() SourceStatus {
+// dhtSum is what all searches together have come to.
+type dhtSum struct {
+	looked, running bool
+	next            time.Duration // negative: none
+	found           map[netip.AddrPort]bool
+	scrapes         map[*dht.Server]dht.ScrapeResult // one for each family, that of the larger swarm of a hybrid
+}
+
+// add takes the searches for one info-hash, and forgets the old of what they found.
+func (s *dhtSum) add(searches []*dhtSearch, now time.Time) {
+	if s.found == nil {
+		s.found, s.scrapes, s.next = map[netip.AddrPort]bool{}, map[*dht.Server]dht.ScrapeResult{}, -1
+	}
+	for _, ds := range searches {
+		for a, at := range ds.found {
+			if now.Sub(at) > knownFor {
+				delete(ds.found, a)
+				continue
+			}
+			s.found[a] = true
+		}
+		s.looked, s.running = s.looked || ds.looked, s.running || ds.running
+		if !ds.running && !ds.next.IsZero() && (s.next < 0 || ds.next.Sub(now) < s.next) {
+			s.next = max(0, ds.next.Sub(now))
+		}
+		if !ds.scrape.Known() {
+			continue
+		}
+		if old, ok := s.scrapes[ds.server]; !ok || old.Seeds+old.Peers < ds.scrape.Seeds+ds.scrape.Peers {
+			s.scrapes[ds.server] = ds.scrape
+		}
+	}
+}
+
+func (fs *finders) lpdStatus(all []*finder) SourceStatus {
 	row := SourceStatus{Name: SourceLPD, Next: -1, Seeds: -1, Peers: -1}
 	switch {
-	case f.t.session.lpd == nil:
+	case fs.t.session.lpd == nil:
 		row.Status = wordDisabled
 		return row
-	case f.t.isPrivate():
+	case fs.t.isPrivate():
 		row.Status = wordPrivate
 		return row
 	}
-	st := f.t.session.lpd.Stats(f.t.spec.InfoHash)
+	var hashes [][20]byte
+	for _, f := range all {
+		hashes = append(hashes, f.hash)
+	}
+	st := fs.t.session.lpd.Stats(hashes...)
 	row.Next, row.Peers = untilNext(st.Next), st.Announcers
 	switch {
 	case st.Links == 0 && st.Err != nil:

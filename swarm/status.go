@@ -34,7 +34,7 @@ func (l *loop) status(now time.Time) Status {
 		}
 	case len(l.readers) > 0:
 		s.State = StateActive
-		if l.layers != nil && len(l.layers.order) > 0 {
+		if l.layers.slow() {
 			s.Reason = "asking peers for hashes"
 		}
 	}

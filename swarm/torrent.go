@@ -37,9 +37,13 @@ type Torrent struct {
 	// what may not be used then lives under it.
 	public    context.Context
 	endPublic context.CancelFunc
-	finder    *finder
-	told      chan struct{} // closed when OnInfo has returned, or if it is not to be called
-	more      chan struct{} // of capacity 1: the session's limits let more pass, or others do
+	finders   *finders
+	// Guarded by session.mu: the second info-hash of a hybrid torrent, zero if there
+	// is none, or another torrent has it; and whether the info said so.
+	second metainfo.InfoHash
+	sure   bool
+	told   chan struct{} // closed when OnInfo has returned, or if it is not to be called
+	more   chan struct{} // of capacity 1: the session's limits let more pass, or others do
 }
 
 // untilPrivate returns the context under which DHT, LPD and PEX are used.
@@ -133,7 +137,7 @@ func (t *Torrent) AddPeers(hostports []string) {
 }
 
 // AddTrackers adds trackers, by tier.
-func (t *Torrent) AddTrackers(tiers [][]string) { t.finder.addTrackers(tiers) }
+func (t *Torrent) AddTrackers(tiers [][]string) { t.finders.addTrackers(tiers) }
 
 // Supply tells from whom a piece can be expected.
 func (t *Torrent) Supply(piece int) Supply {
@@ -158,7 +162,7 @@ func (t *Torrent) Status() Status {
 	}
 	select {
 	case s := <-reply:
-		s.Sources = t.finder.rows(s.Sources[0])
+		s.Sources = t.finders.rows(s.Sources[0])
 		return s
 	case <-t.done:
 		return closed
@@ -168,10 +172,10 @@ func (t *Torrent) Status() Status {
 // Close leaves the swarm and returns when nothing of the torrent is left.
 func (t *Torrent) Close() {
 	t.session.remove(t)
-	t.finder.look()
+	t.finders.look()
 	t.cancel()
 	t.wg.Wait()
-	t.finder.stop()
+	t.finders.stop()
 }
 
 func (t *Torrent) resolvePeers(hostports []string) {
@@ -236,9 +240,13 @@ func (t *Torrent) offer(link *peer.Link, ev evConnected) {
 }
 
 // handshake is what we say in this torrent.
-func (t *Torrent) handshake() wire.Handshake {
+func (t *Torrent) handshake(hash metainfo.InfoHash) wire.Handshake {
 	dht := t.session.dhtPort() != 0 && !t.isPrivate()
-	return wire.Handshake{Reserved: wire.NewReserved(dht), InfoHash: t.spec.InfoHash, PeerID: t.session.peerID}
+	r := wire.NewReserved(dht)
+	if len(t.hashes(hash)) > 1 {
+		r = r.WithV2() // they may answer with the other hash
+	}
+	return wire.Handshake{Reserved: r, InfoHash: hash, PeerID: t.session.peerID}
 }
 
 // The effects of the loop.
@@ -286,8 +294,13 @@ func (t *Torrent) serve(id picker.PeerID, c conn, fast bool, m wire.Message) {
 func (t *Torrent) gotInfo(info *metainfo.Info) {
 	if info.Private {
 		t.endPublic()
-		t.wg.Go(t.finder.turnedPrivate)
 	}
+	t.wg.Go(func() {
+		if info.Private {
+			t.finders.turnedPrivate()
+		}
+		t.setSecond(secondHash(t.spec.InfoHash, info), true)
+	})
 	if t.spec.OnInfo == nil {
 		close(t.told)
 		return
@@ -298,7 +311,7 @@ func (t *Torrent) gotInfo(info *metainfo.Info) {
 	})
 }
 
-func (t *Torrent) needPeers() { t.finder.needPeers() }
+func (t *Torrent) needPeers() { t.finders.needPeers() }
 
 func (t *Torrent) dhtNode(addr netip.AddrPort) { t.session.addNode(addr) }
 

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"magnetfs/swarm/metainfo"
 )
 
 // transport is what carries a connection to a peer.
@@ -47,8 +50,9 @@ const (
 type target struct {
 	addr netip.AddrPort
 	way  way
-	via  transport // what worked last
-	utp  bool      // somebody said that it speaks uTP
+	via  transport         // what worked last
+	utp  bool              // somebody said that it speaks uTP
+	hash metainfo.InfoHash // by which it knows the torrent; zero if that is not known
 	// only is the one transport to use; overUnknown for any. A hole is punched
 	// (BEP 55) with overUTP.
 	only transport
@@ -86,30 +90,46 @@ func (t *Torrent) connect(to target) (next way, by transport, err error) {
 		return wayUnknown, overUnknown, err
 	}
 	defer t.session.halfOpen.Release(1)
-	reachable := to.via == overUTP
-	for _, to.only = range to.plan(t.session.utpFor(to.addr.Addr()) != nil) {
-		by, next, err = t.connectBy(ctx, to)
-		if err == nil || next != wayUnknown || judgeHandshake(err) == tellsNothing {
+	hashes := t.hashes(to.hash)
+	plan := to.plan(t.session.utpFor(to.addr.Addr()) != nil)
+	for range hashes {
+		by, next, err = t.connectPlanned(ctx, to, plan, hashes)
+		if err == nil || by == overUnknown || next != wayUnknown || judgeHandshake(err) != tryOther {
 			break
 		}
-		// Some listen on TCP and hang up, since they want uTP only (libtorrent).
-		if by != overTCP && !reachable {
-			break
-		}
+		// It may know a hybrid torrent by the other hash only.
+		slices.Reverse(hashes)
 	}
 	return next, by, err
 }
 
+// connectPlanned dials a peer by what is planned, as long as it hangs up during the
+// handshake. Results are those of connectBy.
+func (t *Torrent) connectPlanned(ctx context.Context, to target, plan []transport, hashes [][20]byte) (used transport, next way, err error) {
+	reachable := to.via == overUTP
+	for _, to.only = range plan {
+		used, next, err = t.connectBy(ctx, to, hashes)
+		if err == nil || next != wayUnknown || judgeHandshake(err) == tellsNothing {
+			break
+		}
+		// Some listen on TCP and hang up, since they want uTP only (libtorrent).
+		if used != overTCP && !reachable {
+			break
+		}
+	}
+	return used, next, err
+}
+
 // connectBy dials a peer in one way after the other, as long as it hangs up during
 // the handshake. used is what it was reached by, overUnknown if it was not.
-func (t *Torrent) connectBy(ctx context.Context, to target) (used transport, next way, err error) {
+func (t *Torrent) connectBy(ctx context.Context, to target, hashes [][20]byte) (used transport, next way, err error) {
 	order := ways(t.session.encryption, to.way)
 	for i, w := range order {
 		got, dialErr := t.reach(ctx, to)
 		if dialErr != nil {
 			return used, wayUnknown, dialErr
 		}
-		link, method, shakeErr := t.shake(ctx, got.nc, w)
+		link, method, shakeErr := t.shake(ctx, got.nc, w, hashes)
 		if shakeErr == nil {
 			t.offer(link, evConnected{addr: to.addr, outgoing: true, roundTrip: got.roundTrip, method: method, via: got.via})
 			return got.via, wayUnknown, nil

@@ -113,11 +113,12 @@ func (w *world) seed(link simnet.Link, cfg swarmtest.SeederConfig) *swarmtest.Se
 
 // joins says how a client begins.
 type joins struct {
-	link  simnet.Link // zero: 100 Mbit/s down, 20 up
-	info  bool        // it has the info already
-	have  []int       // and these pieces
-	peers []string    // nil: all seeders
-	max   int         // MaxPeers
+	link   simnet.Link // zero: 100 Mbit/s down, 20 up
+	info   bool        // it has the info already
+	have   []int       // and these pieces
+	peers  []string    // nil: all seeders
+	max    int         // MaxPeers
+	second bool        // it knows a hybrid torrent by the hash of version 2
 	// limits of the session.
 	limits Limits
 	// network changes what the session sees of its host; nil for no change.
@@ -164,6 +165,9 @@ func (w *world) joinFrom(host *simnet.Host, j joins) *client {
 	spec := AddSpec{
 		InfoHash: w.tor.InfoHash, Name: "sim", Store: c.store, Peers: j.peers, Have: j.have,
 		OnInfo: func(i *metainfo.Info) { c.info <- i },
+	}
+	if j.second {
+		spec.InfoHash = w.tor.InfoHashV2.Truncated()
 	}
 	if j.info {
 		spec.Info = w.tor.Info

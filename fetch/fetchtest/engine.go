@@ -271,6 +271,9 @@ func (s *fake) AddPeers([]string) {}
 // AddTrackers implements fetch.Swarm.
 func (s *fake) AddTrackers([][]string) {}
 
+// AddHash implements fetch.Swarm.
+func (s *fake) AddHash(metainfo.InfoHash) {}
+
 // Close implements fetch.Swarm: no callback runs after it.
 func (s *fake) Close() {
 	s.mu.Lock()

@@ -3,6 +3,7 @@ package lpd
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -321,28 +322,33 @@ func (c *core) encode(f Family, hashes [][20]byte) []byte {
 	return a.Append(make([]byte, 0, 128+52*len(hashes)))
 }
 
-// stats counts the neighbours that announced hash in the last 15 minutes, and
-// drops the others. next is zero for an unknown hash.
-func (c *core) stats(now time.Time, hash [20]byte) (announcers int, next time.Time) {
-	t := c.torrents[hash]
-	if t == nil {
-		return 0, time.Time{}
-	}
-	for p, a := range t.heard {
-		if now.Sub(a.last) > heardFor {
-			delete(t.heard, p)
+// stats counts the neighbours that announced any of the hashes in the last 15
+// minutes, and drops the others. next is zero if all are unknown.
+func (c *core) stats(now time.Time, hashes ...[20]byte) (announcers int, next time.Time) {
+	heard := make(map[netip.AddrPort]*announcer)
+	for _, h := range hashes {
+		t := c.torrents[h]
+		if t == nil {
+			continue
 		}
+		for p, a := range t.heard {
+			if now.Sub(a.last) > heardFor {
+				delete(t.heard, p)
+			}
+		}
+		maps.Copy(heard, t.heard)
+		next = earlier(next, later(t.due, c.regular))
 	}
-	return t.neighbours(), later(t.due, c.regular)
+	return neighbours(heard), next
 }
 
 // neighbours counts clients. One that announces over IPv4 and IPv6, or on several
 // links, was heard from several addresses. Its cookie tells; those without one are
 // taken to be the same if they differ in nothing but the family.
-func (t *torrent) neighbours() int {
+func neighbours(heard map[netip.AddrPort]*announcer) int {
 	cookies := make(map[string]bool)
 	plain := make(map[uint16][numFamilies]int) // by port: addresses without a cookie
-	for p, a := range t.heard {
+	for p, a := range heard {
 		if a.cookie != "" {
 			cookies[a.cookie] = true
 			continue

@@ -282,6 +282,23 @@ func TestNeighboursAreCounted(t *testing.T) {
 	}
 }
 
+// A hybrid torrent has two info-hashes; who announces both is one.
+func TestAnnouncersOfTwoHashes(t *testing.T) {
+	s := newSim(t, eth4)
+	s.c.add(s.now, hash(hexA))
+	s.c.add(s.now, hash(hexB))
+	s.hear(alice, 7000, "x", hash(hexA), hash(hexB))
+	s.hear(alice, 7001, "y", hash(hexB))
+	for _, tt := range []struct {
+		hashes [][20]byte
+		want   int
+	}{{[][20]byte{hash(hexA)}, 1}, {[][20]byte{hash(hexB)}, 2}, {[][20]byte{hash(hexA), hash(hexB)}, 2}, {nil, 0}} {
+		if n, next := s.c.stats(s.now, tt.hashes...); n != tt.want || next.IsZero() != (tt.want == 0) {
+			t.Errorf("%d announcers of %d hashes, next %v", n, len(tt.hashes), next)
+		}
+	}
+}
+
 func TestAnnouncersAreBounded(t *testing.T) {
 	s := newSim(t, eth4)
 	s.c.add(s.now, hash(hexA))

@@ -64,7 +64,7 @@ type Transport interface {
 	Close() error
 }
 
-// Stats tells what discovery does for one info-hash.
+// Stats tells what discovery does for a torrent.
 type Stats struct {
 	// Announcers is the number of distinct clients heard in the last 15 minutes,
 	// however many addresses each has.
@@ -158,12 +158,13 @@ func (s *Server) Remove(hash [20]byte) {
 	s.core.remove(hash)
 }
 
-// Stats tells what is known about hash. It never waits.
-func (s *Server) Stats(hash [20]byte) Stats {
+// Stats tells what is known about a torrent, which has one info-hash, or two if it
+// is a hybrid (BEP 52). It never waits.
+func (s *Server) Stats(hashes ...[20]byte) Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Stats{Links: len(s.links), Err: s.err}
-	st.Announcers, st.Next = s.core.stats(time.Now(), hash)
+	st.Announcers, st.Next = s.core.stats(time.Now(), hashes...)
 	return st
 }
 

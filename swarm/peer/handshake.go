@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"magnetfs/swarm/wire"
@@ -37,11 +38,12 @@ type Answer struct {
 
 // HandshakeOut does the handshake on a stream that we dialled. extra is sent right behind our handshake in the same
 // write: encoded messages, such as the extension handshake, that so need no round trip of their own. It may be nil; what
-// is over 2 KiB waits until the Conn runs. The whole exchange has HandshakeTimeout, or less by ctx.
+// is over 2 KiB waits until the Conn runs. The whole exchange has HandshakeTimeout, or less by ctx. also are other
+// info-hashes of the same torrent, by which the peer may answer (BEP 52, upgrade of a hybrid torrent).
 //
 // On an error nc is closed. The error wraps ErrInfoHash, ErrSelf, wire.ErrMalformed (it is no peer, or one that wants
 // encryption; mostly those just close: io.EOF), that of ctx, or is the error of the stream.
-func HandshakeOut(ctx context.Context, nc net.Conn, ours wire.Handshake, extra []byte) (*Link, error) {
+func HandshakeOut(ctx context.Context, nc net.Conn, ours wire.Handshake, extra []byte, also ...[20]byte) (*Link, error) {
 	return shake(ctx, nc, func(l *Link) error {
 		if err := l.sendHandshake(ours, extra); err != nil {
 			return err
@@ -49,6 +51,9 @@ func HandshakeOut(ctx context.Context, nc net.Conn, ours wire.Handshake, extra [
 		theirs, err := wire.ReadHandshake(l.dec)
 		if err != nil {
 			return err
+		}
+		if slices.Contains(also, theirs.InfoHash) {
+			ours.InfoHash = theirs.InfoHash
 		}
 		return l.accept(ours, theirs)
 	})

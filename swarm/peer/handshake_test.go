@@ -151,6 +151,40 @@ func TestHandshakeInAnswersEarly(t *testing.T) {
 	})
 }
 
+// TestHandshakeUpgrade: a hybrid torrent that was asked for by one hash may be answered by the other.
+func TestHandshakeUpgrade(t *testing.T) {
+	other := bob
+	other.InfoHash[0]++
+	for _, tt := range []struct {
+		name string
+		also [][20]byte
+		want error
+	}{
+		{"the other", [][20]byte{other.InfoHash}, nil},
+		{"a third", [][20]byte{{1, 2, 3}}, ErrInfoHash},
+		{"it has no other", nil, ErrInfoHash},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := net.Pipe()
+				out := run(func() (*Link, error) { return HandshakeOut(t.Context(), a, alice, nil, tt.also...) })
+				io.ReadFull(b, make([]byte, wire.HandshakeLen))
+				b.Write(other.Append(nil))
+				r := <-out
+				if !errors.Is(r.err, tt.want) {
+					t.Fatalf("%v, want %v", r.err, tt.want)
+				}
+				if r.err == nil {
+					if r.link.Theirs.InfoHash != other.InfoHash {
+						t.Error("not their hash")
+					}
+					r.link.Close()
+				}
+			})
+		})
+	}
+}
+
 func TestHandshakeFailures(t *testing.T) {
 	other := bob
 	other.InfoHash[0]++
