@@ -47,11 +47,7 @@ lpd_up() {
 # tracker_up: opentracker, by HTTP and UDP. Debian's serves only the torrents of a list, and nobody who is root.
 tracker_up() {
 	mkdir "$tmp/tracker"
-<<<<<<< HEAD
-	cat "$tmp"/torrents/{http,udp,private,tiers}.bin.hash >"$tmp/tracker/list"
-=======
-	cat "$tmp"/torrents/{http.bin,udp.bin,private.bin,hybrid,hybrid-v2}.hash >"$tmp/tracker/list"
->>>>>>> 2722d3f (swarm: be in both swarms of a hybrid torrent)
+	cat "$tmp"/torrents/{http.bin,udp.bin,private.bin,tiers.bin,hybrid,hybrid-v2}.hash >"$tmp/tracker/list"
 	in_peers unshare --user --map-user=1000 opentracker -i "$tracker_ip" -p 6969 -P 6969 -d "$tmp/tracker" -w "$tmp/tracker/list" \
 		>"$tmp/log/tracker" 2>&1 &
 }
