@@ -62,7 +62,8 @@ class Asker:
 
 
 class Nodes:
-    """Nodes of a DHT that is only these: each knows all of them, answers every query, and asks nobody anything.
+    """Nodes of a DHT that is only these: each knows all of them and names the eight that are closest, answers every query,
+    and asks nobody anything.
 
     values: peers, compact, that get_peers names; filters: (seeds, peers) for scrape=1 (BEP 33); strange: further compact
     nodes that find_node and get_peers name. log gets a line of JSON for each query: node, from, method, ro.
@@ -77,10 +78,11 @@ class Nodes:
             # far apart, so that the buckets of whoever knows them have room for them
             self.socks[s] = (bytes([i * 256 // len(addrs)]) + os.urandom(19), (host, port))
 
-    def named(self, asker):
-        v6 = family(asker) == socket.AF_INET6
-        own = b''.join(i + compact(*a) for i, a in self.socks.values())
-        return {'nodes6' if v6 else 'nodes': own + self.strange}
+    def named(self, asker, target):
+        def distance(node):
+            return bytes(x ^ y for x, y in zip(node[0], target))
+        own = b''.join(i + compact(*a) for i, a in sorted(self.socks.values(), key=distance)[:8])
+        return {'nodes6' if family(asker) == socket.AF_INET6 else 'nodes': own + self.strange}
 
     def answer(self, sock, b, addr):
         q = bencode.decode(b)
@@ -92,7 +94,7 @@ class Nodes:
         self.log.write('\n')
         self.log.flush()
         if method in ('find_node', 'get_peers'):
-            r.update(self.named(addr[0]))
+            r.update(self.named(addr[0], args.get(b'info_hash') or args[b'target']))
         if method == 'get_peers':
             r['token'] = b'token'
             if self.filters and args.get(b'scrape'):
