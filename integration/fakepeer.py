@@ -16,9 +16,12 @@ Modes, each with the right handshake and, unless said otherwise, the right metad
   longmsg    announces a message of 4 GiB after the handshake
   mute       accepts the connection and sends nothing, not even a handshake
   noinfo     a handshake for another info-hash
+  pex        has every piece, never unchokes, and tells of thousands of peers ten times a second (BEP 11): nobody's
+             addresses in 198.19.0.0/16, many ports of one host, such as cannot be dialled, and the one it talks to; it
+             prints "told N" with the messages of a connection that is closed
 The info dictionary is served as it stands in the file, so it may be of any shape: only its hash is right.
 """
-import asyncio, hashlib, os, random, struct, sys
+import asyncio, hashlib, os, random, socket, struct, sys
 import bencode
 
 BLOCK = 16 << 10
@@ -56,13 +59,16 @@ async def serve(mode, t, r, w):
     elif mode == 'longmsg':
         w.write(struct.pack('>IB', 0xffffffff, 7) + bytes(50000))
     size = 1 << 31 if mode == 'hugemeta' else len(t.info)
-    w.write(message(20, b'\0' + bencode.encode({'m': {'ut_metadata': UT_METADATA}, 'metadata_size': size, 'v': 'fake'})))
+    known = {'ut_metadata': UT_METADATA, **({'ut_pex': 4, 'ut_holepunch': 5} if mode == 'pex' else {})}
+    w.write(message(20, b'\0' + bencode.encode({'m': known, 'metadata_size': size, 'v': 'fake'})))
     w.write(message(15 if mode == 'wrongmeta' else 14))  # have none, have all
     if mode in ('silent', 'corrupt', 'drop', 'reject', 'hold'):
         w.write(message(1))
     theirs, blocks, held = {}, 0, set()
     if mode == 'hold':
         asyncio.get_running_loop().create_task(release(t, w, held))
+    if mode == 'pex':
+        flood(w)
     while True:
         n = struct.unpack('>I', await r.readexactly(4))[0]
         if n == 0:
@@ -104,6 +110,40 @@ async def release(t, w, held):
         await asyncio.sleep(0.02)
     for index, begin, length in held:
         w.write(message(7, struct.pack('>II', index, begin) + block(t, index, begin, length)))
+
+
+def contacts():
+    """Compact addresses of four kinds, in any order."""
+    pack = lambda host, port: socket.inet_aton(host) + struct.pack('>H', port)
+    out = [pack('198.19.%d.%d' % (random.randrange(256), random.randrange(1, 255)), random.randrange(1024, 65536)) for _ in range(3000)]
+    out += [pack('198.18.222.222', random.randrange(1, 65536)) for _ in range(500)]
+    for host in ('127.0.0.1', '10.0.0.1', '192.168.1.1', '169.254.1.1', '0.0.0.0', '224.0.0.1', '240.0.0.1', '255.255.255.255'):
+        out += [pack(host, 6881)] * 20
+    out += [pack('198.18.250.250', 0)] * 20
+    random.shuffle(out)
+    return b''.join(out)
+
+
+def flood(w):
+    """Sends a list every 0.1 s, of 255 KiB now and then, until the connection ends."""
+    peer, port = w.get_extra_info('peername')[:2]
+
+    async def send():
+        told, theirs = 0, 1  # nearly everybody's id of ut_pex
+        own = socket.inet_aton(peer) + struct.pack('>H', int(os.environ.get('OWN_PORT', port)))
+        try:
+            while not w.is_closing():
+                added = own + contacts() * (12 if told % 4 == 3 else 1)
+                w.write(message(20, bytes([theirs]) + bencode.encode(
+                    {'added': added, 'added.f': b'\x1f' * (len(added) // 6), 'dropped': b''})))
+                told += 1
+                await w.drain()
+                await asyncio.sleep(0.1)
+        except OSError:
+            pass
+        print('told', told, flush=True)
+
+    asyncio.get_running_loop().create_task(send())
 
 
 def block(t, index, begin, length):

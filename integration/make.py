@@ -240,7 +240,7 @@ def main():
                        ('lpd.bin', 4), ('xpe.bin', 4), ('routers.bin', 4), ('user.bin', 4), ('dead.bin', 8), ('hurt.bin', 6),
                        ('wrongmeta.bin', 2), ('spelled.bin', 1), ('home.bin', 24), ('for-home.bin', 2), ('lsd.bin', 2),
                        ('found-one.bin', 2), ('found-two.bin', 2), ('pex.bin', 2), ('pex-two.bin', 2), ('http.bin', 2), ('udp.bin', 2),
-                       ('private.bin', 2), ('later.bin', 2), ('offline.bin', 2), ('kept.bin', 9), ('punch.bin', 2), ('punch-two.bin', 2), ('tiers.bin', 2)):
+                       ('private.bin', 2), ('later.bin', 2), ('offline.bin', 2), ('kept.bin', 9), ('punch.bin', 2), ('punch-two.bin', 2), ('tiers.bin', 2), ('flood.bin', 2)):
         m.single(name, 128 * KIB, size * MIB + 4321)
     m.single('home-lpd.bin', 128 * KIB, 300 * KIB)
     m.v2('v2', 16 * KIB, [('long.bin', 10 * MIB + 1), ('middle.bin', 50000), ('short.bin', 1000)])  # 641 pieces: two requests

@@ -11,8 +11,11 @@ import (
 )
 
 const (
-	maxCandidates  = 3000 // per torrent
-	maxPerSource   = 1000
+	maxCandidates = 3000 // per torrent
+	maxPerSource  = 1000
+	// maxPerAddr ports of one address are taken from strangers. People share addresses
+	// (NATs), but a list of ports is how somebody would have us scan a host. Guess.
+	maxPerAddr     = 8
 	maxFailures    = 4 // in a row; then the address is forgotten
 	retryBase      = 15 * time.Second
 	banTime        = time.Hour
@@ -50,15 +53,18 @@ type candidates struct {
 	selves [2]netip.AddrPort // our address in each family, for BEP 40; zero if not known
 	list   map[netip.AddrPort]*candidate
 	counts map[endpoint.Source]int
+	hosts  map[netip.Addr]int // candidates of each address
 	banned map[netip.Addr]time.Time
 	own    map[netip.AddrPort]bool // addresses that turned out to be ourselves
 	waits  bool                    // somebody waits for data: seeds first
+	others bool                    // it is the turn of those that not only peers told of
 }
 
 func newCandidates() *candidates {
 	return &candidates{
 		list:   map[netip.AddrPort]*candidate{},
 		counts: map[endpoint.Source]int{},
+		hosts:  map[netip.Addr]int{},
 		banned: map[netip.Addr]time.Time{},
 		own:    map[netip.AddrPort]bool{},
 	}
@@ -80,7 +86,7 @@ func (c *candidates) add(addr netip.AddrPort, source endpoint.Source, now time.T
 		}
 		return false
 	}
-	if len(c.list) >= maxCandidates || c.counts[source] >= maxPerSource {
+	if len(c.list) >= maxCandidates || c.counts[source] >= maxPerSource || c.hosts[addr.Addr()] >= maxPerAddr && stranger(source) {
 		return false
 	}
 	c.list[addr] = &candidate{
@@ -90,7 +96,17 @@ func (c *candidates) add(addr netip.AddrPort, source endpoint.Source, now time.T
 		local:    isLocal(addr.Addr()),
 	}
 	c.counts[source]++
+	c.hosts[addr.Addr()]++
 	return true
+}
+
+// stranger says whether a source repeats what anybody may have said.
+func stranger(s endpoint.Source) bool {
+	switch s {
+	case endpoint.FromPEX, endpoint.FromDHT, endpoint.FromTracker, endpoint.FromHolepunch:
+		return true
+	}
+	return false
 }
 
 // priority is the canonical one (BEP 40); 0 while our own address is not known.
@@ -110,9 +126,10 @@ func (c *candidates) weAre(selves [2]netip.AddrPort) {
 }
 
 // next returns the best address to dial now and marks it busy; nil if there is
-// none.
+// none. Every other one is not from peer exchange, if there are such, because
+// whoever lies there claims that all are seeds.
 func (c *candidates) next(now time.Time) *candidate {
-	var best *candidate
+	var best, other *candidate
 	for _, d := range c.list {
 		if d.busy || now.Before(d.notBefore) {
 			continue
@@ -120,8 +137,15 @@ func (c *candidates) next(now time.Time) *candidate {
 		if best == nil || d.before(best, c.waits) {
 			best = d
 		}
+		if d.source != endpoint.FromPEX && (other == nil || d.before(other, c.waits)) {
+			other = d
+		}
+	}
+	if c.others && other != nil {
+		best = other
 	}
 	if best != nil {
+		c.others = !c.others
 		best.busy = true
 	}
 	return best
@@ -272,6 +296,9 @@ func (c *candidates) remove(addr netip.AddrPort) {
 	if d := c.list[addr]; d != nil {
 		c.counts[d.source]--
 		delete(c.list, addr)
+		if c.hosts[addr.Addr()]--; c.hosts[addr.Addr()] == 0 {
+			delete(c.hosts, addr.Addr())
+		}
 	}
 }
 
@@ -286,13 +313,14 @@ func (c *candidates) forget(sources ...endpoint.Source) {
 }
 
 // before orders by promise: fewest failures, own network, a peer that worked
-// before, seeds if somebody waits, who told us, those that others could dial, then
+// before, those of the magnet and of our own memory, seeds if somebody waits, who told us, those that others could dial, then
 // BEP 40.
 func (d *candidate) before(e *candidate, waits bool) bool {
 	has := func(f wire.PexFlags) (mine, differ bool) {
 		mine = d.flags&f != 0
 		return mine, mine != (e.flags&f != 0)
 	}
+	given := func(c *candidate) bool { return rank(c.source) <= rank(endpoint.FromSaved) }
 	seed, seeds := has(wire.PexSeed)
 	reachable, reachables := has(wire.PexReachable)
 	switch {
@@ -302,6 +330,8 @@ func (d *candidate) before(e *candidate, waits bool) bool {
 		return d.local
 	case d.worked != e.worked:
 		return d.worked
+	case given(d) != given(e):
+		return given(d)
 	case waits && seeds:
 		return seed
 	case rank(d.source) != rank(e.source):

@@ -32,7 +32,8 @@ func TestCandidatesOrder(t *testing.T) {
 }
 
 // What PEX says of peers decides among those that are alike otherwise: whom others
-// could dial comes first, and seeds do when somebody waits for data.
+// could dial comes first, and seeds do when somebody waits for data; but every second
+// one is from elsewhere.
 func TestCandidatesFlags(t *testing.T) {
 	now := metadataEpoch
 	plain, reachable, seed, both, dht := ap("98.0.0.1:1"), ap("98.0.0.2:1"), ap("98.0.0.3:1"), ap("98.0.0.4:1"), ap("98.0.0.5:1")
@@ -41,7 +42,7 @@ func TestCandidatesFlags(t *testing.T) {
 		want  []netip.AddrPort
 	}{
 		{false, []netip.AddrPort{dht, reachable}},
-		{true, []netip.AddrPort{both, seed, dht, reachable, plain}},
+		{true, []netip.AddrPort{both, dht, seed, reachable, plain}},
 	} {
 		c := newCandidates()
 		c.waits = tt.waits
@@ -151,6 +152,39 @@ func TestCandidatesBounded(t *testing.T) {
 	}
 	if !c.add(ap("203.0.113.1:1"), endpoint.FromTracker, metadataEpoch) {
 		t.Error("another source is shut out")
+	}
+}
+
+// However many seeds are told of, and however many ports of one host: whom the user
+// named is dialled next.
+func TestCandidatesAmongLies(t *testing.T) {
+	c := newCandidates()
+	c.waits = true
+	for i := range 200 {
+		c.add(ap(fmt.Sprintf("98.0.1.%d:1", i)), endpoint.FromPEX, metadataEpoch)
+		c.hint(ap(fmt.Sprintf("98.0.1.%d:1", i)), wire.PexSeed|wire.PexReachable)
+		c.add(ap(fmt.Sprintf("98.0.2.1:%d", i+1)), endpoint.FromPEX, metadataEpoch)
+	}
+	if n := c.hosts[ap("98.0.2.1:1").Addr()]; n != maxPerAddr || len(c.list) != 200+maxPerAddr {
+		t.Errorf("%d ports of one host, %d candidates", n, len(c.list))
+	}
+	named, tracked := ap("98.0.2.1:6881"), ap("98.0.3.1:6881")
+	c.add(tracked, endpoint.FromTracker, metadataEpoch)
+	if !c.add(named, endpoint.FromMagnet, metadataEpoch) {
+		t.Error("what the user names is refused")
+	}
+	var next []netip.AddrPort
+	for range 3 {
+		next = append(next, c.next(metadataEpoch).addr)
+	}
+	if next[0] != named || next[1] != tracked {
+		t.Errorf("dialled %v", next)
+	}
+	for a := range c.list {
+		c.remove(a)
+	}
+	if len(c.hosts) != 0 {
+		t.Errorf("%d hosts are left", len(c.hosts))
 	}
 }
 

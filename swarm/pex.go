@@ -12,6 +12,9 @@ const (
 	pexEvery = time.Minute // BEP 11
 	// maxPexPerMinute messages are forgiven before the peer is closed.
 	maxPexPerMinute = 6
+	// maxPexFirst contacts are taken from a peer at once, since its first message may
+	// tell of all whom it knows; after that as many a minute as BEP 11 allows.
+	maxPexFirst = 200
 )
 
 // pexState is what was exchanged with one peer (BEP 11).
@@ -20,6 +23,7 @@ type pexState struct {
 	told  map[netip.AddrPort]bool
 	since time.Time // begin of the minute in which got are counted
 	got   int
+	taken int                              // contacts, since it is connected
 	live  map[netip.AddrPort]wire.PexFlags // what the peer told us and did not take back
 }
 
@@ -44,18 +48,24 @@ func (l *loop) gotPex(now time.Time, r *remote, data []byte) {
 	if r.pex.live == nil {
 		r.pex.live = map[netip.AddrPort]wire.PexFlags{}
 	}
-	var addrs []netip.AddrPort
-	for _, a := range p.Added {
-		if len(r.pex.live) < maxPerSource {
-			r.pex.live[a.Addr] = a.Flags
-		}
-		addrs = append(addrs, a.Addr)
-	}
 	for _, a := range p.Dropped {
 		delete(r.pex.live, a)
 	}
-	l.found(now, evCandidates{addrs: addrs, source: endpoint.FromPEX, informant: r.addr.Addr(), hash: r.hs.InfoHash})
+	room := maxPexFirst + wire.MaxPexSend*int(now.Sub(r.since)/pexEvery) - r.pex.taken
+	var addrs []netip.AddrPort
 	for _, a := range p.Added {
+		if len(addrs) >= room {
+			break
+		}
+		// Those that may not be dialled go on to found, which says so in the log.
+		addrs = append(addrs, a.Addr)
+		if endpoint.Dialable(a.Addr, endpoint.FromPEX, r.addr.Addr()) == nil && !l.itself(a.Addr) {
+			r.pex.live[a.Addr] = a.Flags
+		}
+	}
+	r.pex.taken += len(addrs)
+	l.found(now, evCandidates{addrs: addrs, source: endpoint.FromPEX, informant: r.addr.Addr(), hash: r.hs.InfoHash})
+	for _, a := range p.Added[:len(addrs)] {
 		l.cands.hint(a.Addr, a.Flags)
 	}
 }
