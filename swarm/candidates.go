@@ -253,6 +253,13 @@ func (c *candidates) hint(addr netip.AddrPort, f wire.PexFlags) {
 	}
 }
 
+// again makes an address due at once.
+func (c *candidates) again(addr netip.AddrPort, now time.Time) {
+	if d := c.list[addr]; d != nil {
+		d.notBefore = now
+	}
+}
+
 // revive makes every address due at once: somebody waits.
 func (c *candidates) revive(now time.Time) {
 	for _, d := range c.list {

@@ -221,6 +221,9 @@ func (l *loop) disconnected(now time.Time, r *remote, err error) {
 	if r.listen.IsValid() {
 		var fault peerFault
 		l.over(now, r.listen, r.downloaded > 0 && !errors.As(err, &fault))
+		if r.downloaded > 0 && errors.Is(err, errSilent) {
+			l.cands.again(r.listen, now) // a read waits
+		}
 		l.switchOver(now, r.listen)
 	}
 	l.fillSlots(now)

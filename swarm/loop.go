@@ -28,6 +28,9 @@ const (
 	// maxSilence is how long a peer may owe blocks and send none while a read
 	// waits. It was asked no more long before (snubbed).
 	maxSilence = 8 * time.Second
+	// maxSilenceAlone is the same of one that has delivered, if nobody else can: then
+	// nothing is lost with the connection.
+	maxSilenceAlone = 3 * time.Second
 	// maxUnasked is how many blocks a peer may send that it was not asked for.
 	maxUnasked = 64
 	// maxFaults is how many small offences are forgiven.
@@ -358,10 +361,26 @@ func (l *loop) dropSilent(now time.Time) {
 		return
 	}
 	for id, r := range l.peers {
-		if l.picker.Silent(id, now) > maxSilence {
+		silent := l.picker.Silent(id, now)
+		if silent > maxSilence || silent > maxSilenceAlone && r.downloaded > 0 && r.listen.IsValid() && l.alone() {
 			r.conn.Close(errSilent)
 		}
 	}
+}
+
+// alone says that a read waits for a piece that nobody can be asked for, snubbed peers
+// apart.
+func (l *loop) alone() bool {
+	for p := range l.since {
+		able := false
+		for id := range l.peers {
+			able = able || l.picker.CanDeliver(id, p)
+		}
+		if !able {
+			return true
+		}
+	}
+	return false
 }
 
 // wantPeers says whether connections are worth having: the info is missing,

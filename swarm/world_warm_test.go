@@ -80,3 +80,34 @@ func TestSwarmWakesUp(t *testing.T) {
 		})
 	}
 }
+
+// TestSwarmStuckSeed: the only seed falls silent in the midst of a piece and stays
+// connected, as libtorrent's do now and then. A new connection to it works.
+func TestSwarmStuckSeed(t *testing.T) {
+	inWorld(t, swarmtest.Spec{Length: 16 * mib, PieceLength: mib}, func(w *world) {
+		w.seed(uplink(10*mbit, 40*ms), swarmtest.SeederConfig{Faults: swarmtest.Faults{Stall: true, StallAfter: 100}})
+		c := w.join(joins{})
+		<-c.info
+		c.read(0)
+		took := c.read(1)
+		t.Logf("%v", took)
+		// The whole piece takes 0.9 s, and a tick is a second.
+		if took > maxSilenceAlone+4*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if n := w.seeders[0].Stats().Connections; n != 2 {
+			t.Errorf("%d connections", n)
+		}
+	})
+	// One that is slow, and has not delivered yet, is not taken for stuck.
+	inWorld(t, swarmtest.Spec{Length: 2 * mib, PieceLength: 64 << 10}, func(w *world) {
+		w.seed(uplink(10*mbit, 40*ms), swarmtest.SeederConfig{BytesPerSec: 3500})
+		c := w.join(joins{})
+		<-c.info
+		took := c.read(0)
+		t.Logf("%v at 3.5 kB/s", took)
+		if n := w.seeders[0].Stats().Connections; n != 1 || took > 25*time.Second {
+			t.Errorf("%d connections, %v", n, took)
+		}
+	})
+}
