@@ -3,7 +3,7 @@
 # core STORE WHO ENCRYPTION: what everybody does with a mount. STORE is ram, disk, or cached, which is a disk that the kernel
 # must not read by itself; WHO is root or user.
 core() {
-	local home=${tmp%/run}/cache/core-$1-$2-$3 want=$tmp/data/hurt.bin who=() flags=(--disk 0) dir file log
+	local home=${tmp%/run}/cache/core-$1-$2-$3 want=$tmp/data/hurt.bin who=() flags=(--disk 0) dir file log pid
 	[ "$2" = root ] || who=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
 	case $1 in
 	disk) flags=() ;;
@@ -13,13 +13,19 @@ core() {
 	dir=$home/mnt file=$home/mnt/hurt.bin/hurt.bin log=$home/state/magnetfs/magnetfs.log
 	mkdir -p "$home"
 	[ "$2" = root ] || chown 65534:65534 "$home"
-	as "$magnetfs" mount "$dir" --no-dht --no-lpd --log-level debug --encryption "$3" "${flags[@]}"
+	flags+=(--no-dht --no-lpd --log-level debug --encryption "$3")
+	as "$magnetfs" mount "$dir" "${flags[@]}"
 	as mkdir "$dir/magnet:?xt=urn:btih:$(hash_of hurt.bin)&dn=hurt.bin&x.pe=$libtorrent_ip:6881"
 	soon 20 as test -e "$file"
 	same "$(as stat -c %s "$file")" "$(stat -c %s "$want")"
 	as dd if="$file" bs=1000 skip=4000 count=300 status=none | cmp - <(dd if="$want" bs=1000 skip=4000 count=300 status=none)
 	as cat "$file" | cmp - "$want"
 	as tail -c 100001 "$file" | cmp - <(tail -c 100001 "$want")
+	as cat "$file" | cmp - "$want"
+	pid=$(as cat "$dir/.magnetfs/pid")
+	kill -KILL "$pid"
+	soon 5 gone "$pid"
+	as "$magnetfs" mount "$dir" "${flags[@]}"
 	as cat "$file" | cmp - "$want"
 	as rmdir "$dir/hurt.bin"
 	same "$(as ls "$dir")" ""
