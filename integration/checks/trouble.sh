@@ -120,3 +120,18 @@ state_is_full() {
 	umount_fs unsaved
 	umount "$state"
 }
+
+# The folder of the cache is removed while it is used.
+cache_is_removed() {
+	mount_fs vanished --no-dht --no-lpd
+	add vanished hurt.bin "$libtorrent_ip:6881"
+	equal vanished hurt.bin
+	soon 10 on_disk vanished hurt.bin
+	rm -rf "$(cache_of vanished)"
+	equal vanished hurt.bin
+	umount_fs vanished
+	mount_fs vanished --no-dht --no-lpd
+	equal vanished hurt.bin
+	soon 10 on_disk vanished hurt.bin
+	umount_fs vanished
+}
