@@ -16,7 +16,7 @@ here=$PWD/integration
 python=/usr/bin/python3 # Debian's, which has libtorrent
 
 if [ "${MAGNETFS_INTEGRATION:-}" != inside ]; then
-	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ffmpegthumbnailer file ip tc ss nft openssl nsenter unshare setpriv jq ps diff setfattr tmux mandoc zsh fish rsync fio man tar; do
+	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker mpv ffmpeg ffprobe ffmpegthumbnailer file ip tc ss nft openssl nsenter unshare setpriv jq ps diff setfattr tmux mandoc zsh fish rsync fio man tar systemctl; do
 		command -v "$tool" >/dev/null || missing="${missing:-} $tool"
 	done
 	"$python" -c 'import libtorrent' || missing="${missing:-} python3-libtorrent"
@@ -55,7 +55,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/dht checks/hybrid checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/matrix checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/trackers checks/limits checks/reach checks/blocking checks/control checks/talking checks/cli checks/packaging; do
+for part in net spaces seeds lib checks/discovery checks/dht checks/hybrid checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/matrix checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/trackers checks/limits checks/reach checks/blocking checks/control checks/talking checks/cli checks/packaging checks/services; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -91,8 +91,8 @@ checks=(
 	doctor_finds_faults manual_pages completion_in_shells settings_of_a_mount tells_systemd log_for_everybody mount_by_mount mount_by_fstab
 )
 if [ -n "$MAGNETFS_ROOT" ]; then # only root can become somebody else
-	checks+=(disk_breaks mount_for_a_user ordinary_user root_unmounts_a_users_mount allow_other_is_checked no_fusermount no_right_to_fuse)
-	checks+=(package_is_static package_installs package_mounts package_is_removed)
+	checks+=(disk_breaks mount_for_a_user mount_by_a_user ordinary_user root_unmounts_a_users_mount allow_other_is_checked no_fusermount no_right_to_fuse)
+	checks+=(package_is_static package_installs package_mounts units_of_a_user package_is_removed)
 fi
 checks+=(nothing_left)
 

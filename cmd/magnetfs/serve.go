@@ -48,7 +48,7 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	hangups := make(chan os.Signal, 1)
-	if o.reopenLog != nil {
+	if o.reopenLog != nil || os.Getenv("NOTIFY_SOCKET") != "" { // a service has no terminal
 		signal.Notify(hangups, syscall.SIGHUP)
 		defer signal.Stop(hangups)
 	} else { // our terminal is gone
@@ -191,7 +191,9 @@ func (o *mountOptions) wait(server *fs.Server, signals, hangups <-chan os.Signal
 			log.Info("unmounting", "signal", s)
 			return true
 		case <-hangups:
-			if err := o.reopenLog(); err != nil {
+			if o.reopenLog == nil {
+				log.Info("there is no log file to open again")
+			} else if err := o.reopenLog(); err != nil {
 				log.Error("the log is not opened again", "err", err)
 			} else {
 				log.Info("the log is opened again")
