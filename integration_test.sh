@@ -55,7 +55,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/dht checks/hybrid checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/matrix checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/trackers checks/limits checks/reach checks/blocking checks/control checks/talking checks/cli checks/packaging checks/services; do
+for part in net spaces seeds lib checks/discovery checks/dht checks/hybrid checks/six checks/roam checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/matrix checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/trackers checks/limits checks/reach checks/blocking checks/control checks/talking checks/cli checks/packaging checks/services; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -76,7 +76,7 @@ checks=(
 	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission
 	tracker_events
 	dht_serves dht_serves_libtorrent dht_stops_floods dht_believes_little dht_row_counts
-	hybrids hybrid_by_either
+	hybrids hybrid_by_either six_dht six_lpd six_pex lpd_follows_interfaces
 	libtorrent_alone aria2_alone xpe_only lpd_only routers_by_name
 	serves_libtorrent serves_aria2 version_2 utp_only_seed serves_utp utp_off down_limit up_limit
 	tracker_is_back holepunch holepunch_relay

@@ -8,7 +8,7 @@ It sends get_peers to every node given and to nobody else, read-only (BEP 43) an
 asked under ever new IDs would fill their routing tables with nodes that nobody answers for.
 """
 import os, select, socket, struct, sys, time
-import bencode
+import bencode, krpc
 
 ME = b'magnetfs integration'
 
@@ -24,16 +24,16 @@ def ask(sock, target, nodes, timeout=0.5):
             values = bencode.decode(b)[b'r'].get(b'values', [])
         except (OSError, KeyError, ValueError):
             continue
-        answered.add(addr)
-        peers |= {(socket.inet_ntoa(v[:4]), struct.unpack('>H', v[4:])[0]) for v in values if len(v) == 6}
+        answered.add(addr[:2])
+        peers |= {(socket.inet_ntop(krpc.family(addr[0]), v[:-2]), struct.unpack('>H', v[-2:])[0]) for v in values if len(v) in (6, 18)}
     return peers, len(answered)
 
 
 def main():
     target, want = bytes.fromhex(sys.argv[1]), set(sys.argv[3:])
-    nodes = [(h, int(n)) for h, n in (x.rsplit(':', 1) for x in sys.argv[2].split(','))]
+    nodes = [krpc.addr_of(x) for x in sys.argv[2].split(',')]
     end = time.monotonic() + float(os.environ.get('PATIENCE', 60))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with socket.socket(krpc.family(nodes[0][0]), socket.SOCK_DGRAM) as sock:
         while True:
             peers, answered = ask(sock, target, nodes)
             missing = want - {h for h, _ in peers}

@@ -242,7 +242,8 @@ def main():
                        ('found-one.bin', 2), ('found-two.bin', 2), ('pex.bin', 2), ('pex-two.bin', 2), ('http.bin', 2), ('udp.bin', 2),
                        ('private.bin', 2), ('later.bin', 2), ('offline.bin', 2), ('kept.bin', 9), ('punch.bin', 2), ('punch-two.bin', 2), ('tiers.bin', 2), ('flood.bin', 2)):
         m.single(name, 128 * KIB, size * MIB + 4321)
-    m.single('home-lpd.bin', 128 * KIB, 300 * KIB)
+    for name in ('home-lpd.bin', 'six-dht.bin', 'six-lpd.bin', 'six-pex.bin', 'roam-one.bin', 'roam-two.bin'):
+        m.single(name, 128 * KIB, 300 * KIB)
     m.v2('v2', 16 * KIB, [('long.bin', 10 * MIB + 1), ('middle.bin', 50000), ('short.bin', 1000)])  # 641 pieces: two requests
     m.hybrid('hybrid', 32 * KIB, [('one.bin', 500000), ('two.bin', 700001)])
     m.hybrid('hybrid-two', 32 * KIB, [('three.bin', 400000), ('four.bin', 300001)])

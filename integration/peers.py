@@ -26,20 +26,20 @@ Requests:
   {"op":"get","id":"s","target":"hex"}                    such an item; of a mutable one give key and salt
   {"op":"sample","id":"s","node":["host",port]}           info-hashes that a node tells of (BEP 51)
 """
-import json, os, socket, struct, sys, threading, time, warnings
-import bencode
+import json, os, socket, sys, threading, time, warnings
+import bencode, krpc
 
 
 def tell_addresses(listen):
     """Answers every DHT query with nothing but the asker's own address (BEP 42), for ever."""
-    host, port = listen.rsplit(':', 1)
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind((host, int(port)))
+    host, port = krpc.addr_of(listen)
+    sock = socket.socket(krpc.family(host), socket.SOCK_DGRAM)
+    sock.bind((host, port))
     while True:
         b, addr = sock.recvfrom(4096)
         try:
             q = bencode.decode(b)
-            sock.sendto(bencode.encode({'t': q[b't'], 'y': 'r', 'ip': socket.inet_aton(addr[0]) + struct.pack('>H', addr[1]),
+            sock.sendto(bencode.encode({'t': q[b't'], 'y': 'r', 'ip': krpc.compact(*addr[:2]),
                                         'r': {'id': bytes(20)}}), addr)
         except (KeyError, ValueError):
             pass

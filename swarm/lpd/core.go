@@ -163,8 +163,12 @@ func (c *core) packet(now time.Time, k linkKey, src netip.AddrPort, data []byte)
 		if report {
 			out = append(out, found{h, peer})
 		}
-		if stranger && t.answers.take(now) {
+		switch {
+		case !stranger || slices.Contains(l.urgent, h):
+		case t.answers.take(now):
 			l.answer(now, h, c.jitter(answerJitter))
+		default: // one answer, later, for all that come until then
+			l.answer(now, h, t.answers.reserve(now)+c.jitter(answerJitter))
 		}
 	}
 	return out
@@ -222,8 +226,8 @@ func (l *link) push(now time.Time, hash [20]byte) {
 
 // answer queues hash to leave after a delay, or with what leaves earlier.
 func (l *link) answer(now time.Time, hash [20]byte, delay time.Duration) {
-	if len(l.urgent) == 0 {
-		l.wake = now.Add(delay)
+	if at := now.Add(delay); len(l.urgent) == 0 || at.Before(l.wake) {
+		l.wake = at
 	}
 	l.enqueue(hash)
 }

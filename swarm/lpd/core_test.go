@@ -282,6 +282,21 @@ func TestNeighboursAreCounted(t *testing.T) {
 	}
 }
 
+// Strangers over the budget are answered all the same, with one packet, when there is a token again. libtorrent with many
+// addresses is many strangers, and does not ask a second time for five minutes.
+func TestLateAnswer(t *testing.T) {
+	s := newSim(t, eth4)
+	s.c.add(s.now, hash(hexA))
+	s.run(10 * time.Second)
+	var out []sent
+	for i := range 7 {
+		s.hear(alice, uint16(7000+i), "", hash(hexA))
+		out = append(out, s.run(time.Duration(11+i)*time.Second)...)
+	}
+	out = append(out, s.run(50*time.Second)...)
+	wantSent(t, out, "10.125s IPv4 1", "11.125s IPv4 1", "12.125s IPv4 1", "13.125s IPv4 1", "25.125s IPv4 1")
+}
+
 // A hybrid torrent has two info-hashes; who announces both is one.
 func TestAnnouncersOfTwoHashes(t *testing.T) {
 	s := newSim(t, eth4)

@@ -43,6 +43,13 @@ func (b *bucket) take(now time.Time) bool {
 	return true
 }
 
+// reserve takes the next token of a bucket in which there is none, and returns how
+// long it has to be waited for.
+func (b *bucket) reserve(now time.Time) time.Duration {
+	b.filled = b.filled.Add(b.refill)
+	return b.filled.Sub(now)
+}
+
 // limiter bounds the packets that are looked at, per source address and in
 // all. The zero value is ready.
 type limiter struct {
