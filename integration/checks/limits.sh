@@ -18,8 +18,8 @@ rate_of() {
 	echo $((($(of_torrent "$1" "$2" "$3") - from) * 1000 / ($(now) - start)))
 }
 
-# within RATE LIMIT: not more than 15 % above, and on a busy machine not less than half.
-within() {
+# near_limit RATE LIMIT: not more than 15 % above, and on a busy machine not less than half.
+near_limit() {
 	echo "$1 bytes per second, at a limit of $2"
 	[ "$1" -le $(($2 * 115 / 100)) ] && [ "$1" -ge $(($2 / 2)) ] || fail "$1 bytes per second at a limit of $2"
 }
@@ -32,20 +32,20 @@ down_limit() {
 	seed_libtorrent by-tcp limits.bin
 	mount_fs limits --no-dht --no-lpd --disk 0 --down 3MB/s
 	add limits limits.bin "$leech_ip:6887" "$leech_ip:6888"
-	"$magnetfs" wait --timeout 20s "$m/big.bin" >/dev/null
+	"$magnetfs" wait --timeout 20s "$m/$(hash_of limits.bin)" >/dev/null # it has another name until then
 	cat "$m/big.bin/big.bin" >"$tmp/limited" &
 	copy=$!
 	soon 15 by limits limits.bin utp
 	soon 15 by limits limits.bin tcp
 	sleep 1 # what was saved up
-	within "$(rate_of limits limits.bin downloaded 2)" 3000000
+	near_limit "$(rate_of limits limits.bin downloaded 2)" 3000000
 	contains "$("$magnetfs" status "$m")" "Limits: down at most 2.9 MiB/s"
 	# A read of another place goes before what the copy will want.
 	quick 10000 dd if="$m/big.bin/big.bin" of=/dev/null bs=16k skip=3800 count=1 2>/dev/null
 	# Changed while mounted, both ways.
 	"$magnetfs" config "$m" down=1M
 	sleep 0.5
-	within "$(rate_of limits limits.bin downloaded 2)" 1000000
+	near_limit "$(rate_of limits limits.bin downloaded 2)" 1000000
 	exits 2 "$magnetfs" config "$m" down=5
 	exits 2 "$magnetfs" config "$m" port=7001
 	refuses "Invalid argument" bash -c "echo down=fast >'$m/.magnetfs/set'"
@@ -71,7 +71,7 @@ up_limit() {
 		before=$(of_torrent limits limits.bin uploaded)
 		soon 20 gives_more limits limits.bin "$before"
 		sleep 1
-		within "$(rate_of limits limits.bin uploaded 2)" 3000000
+		near_limit "$(rate_of limits limits.bin uploaded 2)" 3000000
 		size=$(farm "{\"op\":\"done\",\"id\":\"$via\",\"hash\":\"$hash\"}" | jq .bytes)
 		[ "$size" -gt 0 ] || fail "nothing arrived by $via"
 		if [ $via = by-tcp ]; then # and none at all
