@@ -48,6 +48,13 @@ class Crash:
         self.faults.append(text)
         print(text, flush=True)
 
+    def stillborn(self):
+        """A mount that is killed before it is one, or just then."""
+        p = subprocess.Popen([self.magnetfs, 'mount', '-f', self.mnt] + FLAGS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(self.rnd.uniform(0, 0.15))
+        p.kill()
+        p.wait()
+
     def mount(self):
         start = time.monotonic()
         self.mounts += 1
@@ -209,7 +216,7 @@ class Crash:
             threads = [threading.Thread(target=self.work, args=(j, self.rnd.random())) for j in jobs]
             for t in threads:
                 t.start()
-            time.sleep(self.rnd.uniform(0.1, 1.5) if self.rnd.random() < 0.7 else self.rnd.uniform(2, 4))
+            time.sleep(self.rnd.uniform(2, 4) if rounds > 10 and self.rnd.random() < 0.3 else self.rnd.uniform(0.1, 1.5))
             fetched = [t['downloaded'] for t in self.status() if t['name'] in self.hashes]
             self.killing = True
             killed = time.monotonic()
@@ -222,6 +229,8 @@ class Crash:
                 if status not in (0, signal.SIGBUS, signal.SIGBUS | 0x80):
                     self.fault('a program that maps files ended with %x' % status)
             self.fetched += sum(fetched)
+            if self.rnd.random() < 0.3:
+                self.stillborn()
             pid = self.mount()
             self.look(killed)
             if self.rnd.random() < 0.5:  # so that there is something to fetch
