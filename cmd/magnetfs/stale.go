@@ -73,7 +73,7 @@ func notServed(path string, log *slog.Logger) error {
 	}
 	stuck := processes("/proc").stuck()
 	if len(stuck) == 0 {
-		return fmt.Errorf("%w: %s: magnetfs is mounted on it, and does not answer: end that with magnetfs umount", fs.ErrTarget, path)
+		return fmt.Errorf("%w: %s: magnetfs is mounted on it, and does not answer: end that with magnetfs umount %s", fs.ErrTarget, path, quote(path))
 	}
 	log.Warn("ending the connection of a killed process that hangs in the kernel", "target", path, "pid", stuck)
 	if err := fs.Abort(path); err != nil {
