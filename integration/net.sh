@@ -54,6 +54,7 @@ names_up() {
 	{
 		echo "127.0.0.1 localhost"
 		echo "127.0.0.1 $(uname -n)"
+		echo "$tracker_ip tracker.example"
 		for i in "${!routers[@]}"; do echo "$(dht_ip "$i") ${routers[$i]%%:*}"; done
 	} >"$1/hosts"
 	printf 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n' >"$1/resolv.conf"

@@ -51,6 +51,7 @@ func (s *Session) startDHT(cfg DHTConfig, packets []net.PacketConn, passive bool
 			Family:    family,
 			Bootstrap: cfg.Bootstrap,
 			Resolve:   s.resolve,
+			Names:     s.remote,
 			Log:       s.log.With("dht", family.String()),
 		}
 		if cfg.Load != nil {
@@ -116,6 +117,15 @@ func (s *Session) dhtPort() uint16 {
 		return 0
 	}
 	return s.port
+}
+
+// toldDHTPort is the port that peers are told of: through a proxy we have another one,
+// which we do not know.
+func (s *Session) toldDHTPort() uint16 {
+	if s.remote {
+		return 0
+	}
+	return s.dhtPort()
 }
 
 // addNode takes the address of a node from a peer (PORT message, BEP 5).

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 )
@@ -13,6 +14,9 @@ type Network interface {
 	ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error)
 	Dial(ctx context.Context, network, addr string) (net.Conn, error)
 }
+
+// errRemoteNames is what names end with that only an address could be made use of for.
+var errRemoteNames = errors.New("names are left to the proxy, an address is needed")
 
 const dialTimeout = 10 * time.Second
 

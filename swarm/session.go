@@ -48,6 +48,11 @@ type Config struct {
 	// it can; for the status. It must not wait. Nil: never asked.
 	Fault func(network string) error
 
+	// RemoteNames leaves names to Network, as a proxy wants it: Dial takes them, and
+	// so does WriteTo of its packet connections, in a net.Addr whose String is
+	// host:port. Nobody can dial Port then, and nothing is said in the local network.
+	RemoteNames bool
+
 	// Port is where TCP and UDP listen; 0 lets the system choose.
 	Port int
 
@@ -86,6 +91,7 @@ type Config struct {
 type Session struct {
 	network    Network
 	fault      func(network string) error
+	remote     bool // Config.RemoteNames
 	peerID     [20]byte
 	port       uint16
 	maxPeers   int
@@ -125,6 +131,7 @@ func NewSession(cfg Config) (*Session, error) {
 	s := &Session{
 		network:    cfg.Network,
 		fault:      cfg.Fault,
+		remote:     cfg.RemoteNames,
 		maxPeers:   cfg.MaxPeers,
 		maxBuild:   cfg.MaxBuild,
 		encryption: cfg.Encryption,
@@ -149,6 +156,10 @@ func NewSession(cfg Config) (*Session, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if s.remote {
+		cfg.DisableLPD = true
+		s.resolve = func(context.Context, string) ([]netip.Addr, error) { return nil, errRemoteNames }
+	}
 	if s.resolve == nil {
 		s.resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
@@ -172,7 +183,7 @@ func NewSession(cfg Config) (*Session, error) {
 func (s *Session) open(cfg Config) error {
 	s.hashers = newWorkers(runtime.GOMAXPROCS(0))
 	s.servers = newWorkers(2)
-	s.trackers = tracker.NewClient(tracker.ClientConfig{Network: s.network, Resolve: s.resolve})
+	s.trackers = tracker.NewClient(tracker.ClientConfig{Network: s.network, Resolve: s.resolve, RemoteNames: s.remote})
 	s.key = mrand.Uint32()
 	port, packets, err := s.listen(cfg.Port)
 	if err != nil {
@@ -240,7 +251,7 @@ func (s *Session) start(t *Torrent) {
 		name:     t.spec.Name,
 		peerID:   s.peerID,
 		port:     s.port,
-		dhtPort:  s.dhtPort(),
+		dhtPort:  s.toldDHTPort(),
 		maxPeers: s.maxPeers,
 		maxBuild: s.maxBuild,
 		encrypt:  s.encryption != mse.Allow,

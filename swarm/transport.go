@@ -91,7 +91,7 @@ func (t *Torrent) connect(to target) (next way, by transport, err error) {
 	}
 	defer t.session.halfOpen.Release(1)
 	hashes := t.hashes(to.hash)
-	plan := to.plan(t.session.utpFor(to.addr.Addr()) != nil)
+	plan := to.plan(t.session.utpFor(to.addr.Addr()) != nil && t.session.fault("udp") == nil)
 	for range hashes {
 		by, next, err = t.connectPlanned(ctx, to, plan, hashes)
 		if err == nil || by == overUnknown || next != wayUnknown || judgeHandshake(err) != tryOther {

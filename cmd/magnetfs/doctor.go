@@ -15,6 +15,7 @@ import (
 
 	"magnetfs/cmd/magnetfs/doctor"
 	"magnetfs/swarm/dht"
+	"magnetfs/swarm/socks"
 )
 
 func newDoctor() *cobra.Command {
@@ -82,6 +83,10 @@ func diagnose(cmd *cobra.Command, file, dir string, offline bool) []doctor.Findi
 	cfg := doctor.Config{
 		Dir: dir, StateDir: o.stateDir, CacheDir: o.cacheDir, RAM: int64(o.ram), Port: o.port,
 		LPD: !o.noLPD, Interface: o.netInterface, AllowOther: o.allowOther, Offline: offline, Built: buildDate("", time.Time{}),
+	}
+	if o.proxy.addr != "" {
+		cfg.Proxy = &socks.Config{Addr: o.proxy.addr, User: o.proxy.user, Password: o.proxy.password}
+		cfg.LPD = false
 	}
 	cfg.Servers, _ = o.servers() // checked with the settings
 	if o.disk == 0 {

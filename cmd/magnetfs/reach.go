@@ -13,17 +13,20 @@ import (
 
 	"magnetfs/swarm"
 	"magnetfs/swarm/netdev"
+	"magnetfs/swarm/socks"
 )
 
 // reachOptions are the flags about the way to the network.
 type reachOptions struct {
 	netInterface string
 	dns          []string
+	proxy        proxyURL
 }
 
 func (o *reachOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.netInterface, "interface", "", "use only this network interface, for everything: its `name`, such as wg0; while it is missing nothing is sent")
 	f.StringSliceVar(&o.dns, "dns", nil, "servers that are asked for names with --interface, as `address` or address:port (default: those of /etc/resolv.conf)")
+	f.Var(&o.proxy, "proxy", "use only this SOCKS5 proxy, for everything: a `url`, socks5://[user:password@]host:port")
 }
 
 // maxInterface is the length of an interface's name, as Linux has it.
@@ -76,30 +79,63 @@ func (o *reachOptions) unreachable() string {
 // reach is the way of a mount to the network.
 type reach struct {
 	device *netdev.Device // nil: any
+	proxy  *socks.Proxy   // nil: none
+	url    string         // of the proxy, without the password
 }
 
-func (o *reachOptions) openReach(log *slog.Logger) *reach {
+func (o *reachOptions) openReach(log *slog.Logger) (*reach, error) {
 	r := &reach{}
 	if o.netInterface != "" {
 		servers, _ := o.servers() // checked before
 		r.device = netdev.New(netdev.Config{Name: o.netInterface, Servers: servers, Log: log})
 	}
-	return r
+	if o.proxy.addr != "" {
+		cfg := socks.Config{Addr: o.proxy.addr, User: o.proxy.user, Password: o.proxy.password, Log: log}
+		if r.device != nil {
+			cfg.Under = r.device
+		}
+		var err error
+		if r.proxy, err = socks.New(cfg); err != nil {
+			r.Close()
+			return nil, err
+		}
+		r.url = o.proxy.String()
+	}
+	return r, nil
 }
 
 // configure has a session use it.
 func (r *reach) configure(cfg *swarm.Config) {
 	if r.device != nil {
 		cfg.Network, cfg.Resolve = r.device, r.device.Resolve
-		cfg.Fault = func(string) error { return r.device.Fault() }
+		cfg.Fault = r.fault
 		cfg.LPD.Device = r.device.Name()
 	}
+	if r.proxy != nil {
+		cfg.Network, cfg.RemoteNames, cfg.Fault = r.proxy, true, r.fault
+	}
+}
+
+// fault tells why nothing can be sent.
+func (r *reach) fault(network string) error {
+	if r.device != nil {
+		if err := r.device.Fault(); err != nil {
+			return err
+		}
+	}
+	if r.proxy != nil {
+		return r.proxy.Fault(network)
+	}
+	return nil
 }
 
 // attach tells the session when the network is back.
 func (r *reach) attach(s *swarm.Session) {
 	if r.device != nil {
 		r.device.OnBack(s.Retry)
+	}
+	if r.proxy != nil {
+		r.proxy.OnBack(s.Retry)
 	}
 }
 
@@ -117,15 +153,20 @@ const networkJSONName = "network.json"
 type networkReport struct {
 	Interface string       `json:"interface,omitempty"` // empty: any
 	Addresses []netip.Addr `json:"addresses,omitempty"` // of the interface
+	Proxy     string       `json:"proxy,omitempty"`     // empty: none
 	Error     string       `json:"error,omitempty"`     // why nothing can be sent
+	UDPError  string       `json:"udp_error,omitempty"` // why no UDP can be sent; if Error is empty
 }
 
 func (r *reach) report() (n networkReport) {
 	if r.device != nil {
 		n.Interface, n.Addresses = r.device.Name(), r.device.Addrs()
-		if err := r.device.Fault(); err != nil {
-			n.Error = err.Error()
-		}
+	}
+	n.Proxy = r.url
+	if err := r.fault("tcp"); err != nil {
+		n.Error = err.Error()
+	} else if err := r.fault("udp"); err != nil {
+		n.UDPError = err.Error()
 	}
 	return n
 }
@@ -141,11 +182,21 @@ func (r *reach) files() map[string]func() ([]byte, error) {
 // say.
 func (r *reach) notice() string {
 	n := r.report()
+	var by []string
+	if n.Proxy != "" {
+		by = append(by, "only through the proxy "+n.Proxy)
+	}
+	if n.Interface != "" {
+		by = append(by, "only by the interface "+n.Interface)
+	}
 	switch {
 	case n.Error != "":
-		return "Network: " + n.Error
-	case n.Interface != "":
-		return "Network: only by the interface " + n.Interface
+		by = append(by, n.Error)
+	case n.UDPError != "":
+		by = append(by, n.UDPError+": no DHT, uTP and UDP trackers")
 	}
-	return ""
+	if len(by) == 0 {
+		return ""
+	}
+	return "Network: " + strings.Join(by, "; ")
 }

@@ -75,7 +75,10 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 	if tier != nil {
 		defer func() { err = errors.Join(err, tier.Close()) }()
 	}
-	reach := o.openReach(log)
+	reach, err := o.openReach(log)
+	if err != nil {
+		return err
+	}
 	defer reach.Close()
 	session, err := o.openSession(reach, log)
 	if err != nil {

@@ -11,7 +11,7 @@ tunnel_up() {
 		in_space vpn ip neigh replace 198.18.211.1 lladdr "$(ip -j link show lan1 | jq -r '.[0].address')" dev lan0 nud permanent
 		in_peers ip route add 198.18.210.0/23 via "$self_ip"
 	fi
-	link_up tun 210 20
+	ip link show tun1 >/dev/null 2>&1 || link_up tun 210 20
 }
 
 # link_up NAME NET METRIC: NAME0 of that host, 198.18.NET.2; here it is NAME1.
@@ -56,7 +56,7 @@ one_interface_only() {
 	for row in "http://$tracker_ip" "udp://$tracker_ip"; do soon 15 row_is_working tunnelled http.bin "$row"; done
 	# Down and up again while a read waits.
 	add tunnelled home.bin
-	"$magnetfs" wait --timeout 20s "$m/home.bin" >/dev/null
+	"$magnetfs" wait --timeout 20s "$m/$(hash_of home.bin)" >/dev/null
 	in_space vpn ip link set tun0 down
 	soon 5 network_says tunnelled '.error | contains("is down")'
 	row tunnelled "$(hash_of home.bin)" DHT | grep -q "error: nothing is sent"
@@ -79,4 +79,85 @@ one_interface_only() {
 	same "$(grep -v -e ready -e reset "$tmp/log/sniff-lan0" || true)" ""
 	exits 2 mount_vpn tunnelled --interface "no such name"
 	exits 2 mount_vpn tunnelled --interface tun0 --dns nowhere
+}
+
+# dante_up: a SOCKS5 proxy with UDP at 198.18.211.1:1080.
+dante_up() {
+	cat >"$tmp/danted.conf" <<-END
+		logoutput: stderr
+		internal: 198.18.211.1 port = 1080
+		external: mfs0
+		clientmethod: none
+		socksmethod: none
+		user.privileged: root
+		user.unprivileged: root
+		client pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }
+		socks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 protocol: tcp udp }
+	END
+	setsid danted -f "$tmp/danted.conf" >"$tmp/log/danted" 2>&1 &
+	dante=$!
+}
+
+# dante_down: it and its processes, which are a group.
+dante_down() {
+	kill -KILL -- "-$dante"
+	wait "$dante" || true
+}
+
+connected_by() { jq -e ".connected[] | select(.transport == \"$3\")" "$tmp/mnt/$1/.magnetfs/by-hash/$(hash_of "$2")/status.json"; }
+
+# Through a proxy, names too, and in no other way; with one that has UDP (Dante), and one that has not (microsocks).
+proxy_only() {
+	local m=$tmp/mnt/proxied waiting row
+	tunnel_up
+	ip link del tun1
+	in_space vpn "$python" "$here/sniff.py" lan0 >"$tmp/log/sniff-proxy" &
+	soon 5 grep -q ready "$tmp/log/sniff-proxy"
+	mount_vpn proxied --proxy socks5://198.18.211.1
+	contains "$("$magnetfs" status "$m")" "the proxy does not answer"
+	dante_up
+	soon 30 network_says proxied '.error == null and .udp_error == null'
+	# The DHT, whose first nodes only the proxy knows the addresses of.
+	add proxied routers.bin
+	equal proxied routers.bin
+	row proxied "$(hash_of routers.bin)" DHT | grep -q '"status":"working'
+	row proxied "$(hash_of routers.bin)" Local | grep -q '"status":"disabled'
+	mkdir "$m/magnet:?xt=urn:btih:$(hash_of http.bin)&tr=http:%2F%2Ftracker.example:6969%2Fannounce&tr=udp:%2F%2Ftracker.example:6969"
+	for row in http udp; do soon 15 row_is_working proxied http.bin "$row://tracker.example"; done
+	# By uTP, from one who speaks nothing else.
+	farm "{\"op\":\"session\",\"id\":\"utp-proxied\",\"listen\":\"$leech_ip:6889\",\"dht\":false,$only_utp}"
+	seed_libtorrent utp-proxied found-two.bin
+	add proxied found-two.bin "$leech_ip:6889"
+	equal proxied found-two.bin
+	connected_by proxied found-two.bin utp
+	no_longer_seeds utp-proxied found-two.bin
+	# The proxy ends, and comes back.
+	add proxied home.bin
+	"$magnetfs" wait --timeout 20s "$m/$(hash_of home.bin)" >/dev/null
+	dante_down
+	soon 10 network_says proxied '.error + .udp_error | contains("proxy")'
+	cmp "$m/home.bin/home.bin" "$tmp/data/home.bin" &
+	waiting=$!
+	sleep 1
+	dante_up
+	soon 60 gone "$waiting"
+	wait "$waiting"
+	umount_fs proxied
+	dante_down
+
+	microsocks -i 198.18.211.1 -p 1081 -u ann -P secret >/dev/null 2>&1 &
+	said=$(MAGNETFS_PROXY=socks5://ann:wrong@198.18.211.1:1081 in_space vpn "$magnetfs" doctor --offline=false 2>&1 || true)
+	contains "$said" "refuses the user or password"
+	MAGNETFS_PROXY=socks5://ann:secret@198.18.211.1:1081 mount_vpn proxied
+	soon 15 network_says proxied '.udp_error | contains("no UDP")'
+	contains "$("$magnetfs" config "$m")" "ann:xxxxx@"
+	same "$(grep -c secret "$m/.magnetfs/config" || true)" 0
+	add proxied from-libtorrent.bin "$libtorrent_ip:6881"
+	equal proxied from-libtorrent.bin
+	row proxied "$(hash_of from-libtorrent.bin)" DHT | grep -q "passes on no UDP"
+	umount_fs proxied
+	kill $!
+
+	same "$(grep -v -e ready -e ' 198.18.211.1:' -e 'other 0806' "$tmp/log/sniff-proxy" || true)" ""
+	exits 2 mount_vpn proxied --proxy http://198.18.211.1:80
 }

@@ -82,6 +82,11 @@ type Config struct {
 	// Addresses of the other family are dropped.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
+	// Names leaves the names of Bootstrap to Conn, which takes them in a net.Addr
+	// whose String is host:port, as a proxy does: a node is pinged by its name, and
+	// known by the address that answers. Resolve is not used.
+	Names bool
+
 	ReadOnly ReadOnly
 
 	// ReplyBytesPerSec limits what we send in answers; 0 means 16 KiB. Bursts

@@ -21,6 +21,10 @@ type resolver struct {
 	hosts   []string
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 
+	// ask finds the address of host:port where names are left to others; nil: resolve
+	// does.
+	ask func(ctx context.Context, hostPort string) (netip.AddrPort, error)
+
 	mu    sync.Mutex
 	cache map[string]resolved // guarded by mu
 }
@@ -96,8 +100,10 @@ func (r *resolver) look(ctx context.Context, hostPort string) []netip.AddrPort {
 		var ips []netip.Addr
 		if ip, err := netip.ParseAddr(host); err == nil {
 			ips = []netip.Addr{ip}
-		} else {
+		} else if r.ask == nil {
 			ips, _ = r.resolve(ctx, host)
+		} else if a, err := r.ask(ctx, hostPort); err == nil {
+			ips, port = []netip.Addr{a.Addr()}, uint64(a.Port())
 		}
 		for _, ip := range ips {
 			a := endpoint.Unmap4(netip.AddrPortFrom(ip, uint16(port)))

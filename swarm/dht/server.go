@@ -37,6 +37,7 @@ type Server struct {
 	external atomic.Pointer[netip.Addr]
 	lost     atomic.Uint64
 	naming   chan struct{} // a place per lookup of AddHost
+	byName   byName
 
 	// Owned by the goroutine of run.
 	core     *core
@@ -86,6 +87,11 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.ctx, s.close = context.WithCancel(context.Background())
 	s.resolver = newResolver(&cfg)
+	if cfg.Names {
+		s.resolver.ask = func(ctx context.Context, hostPort string) (netip.AddrPort, error) {
+			return s.byName.ping(ctx, cfg.Conn, hostPort)
+		}
+	}
 	// ChaCha8 is a cryptographic generator: transaction IDs cannot be guessed.
 	s.core = newCore(&s.cfg, mrand.New(mrand.NewChaCha8(seed)), time.Now())
 	s.poor.Store(true)
@@ -223,6 +229,9 @@ func addrPort(a net.Addr) netip.AddrPort {
 // datagram that begins with 'd' and is no uTP packet belongs here.
 func (s *Server) HandlePacket(b []byte, from netip.AddrPort) {
 	if len(b) < minPacket || len(b) > readLen || b[0] != 'd' {
+		return
+	}
+	if s.byName.answers(b, from) {
 		return
 	}
 	select {

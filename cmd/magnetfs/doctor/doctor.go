@@ -13,6 +13,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"magnetfs/swarm/socks"
 )
 
 // patience bounds every check, and so all of them: they run at a time.
@@ -47,6 +49,7 @@ type Config struct {
 	LPD        bool
 	Interface  string           // the only one to use; empty: any
 	Servers    []netip.AddrPort // of names, with Interface; none: those of resolv.conf
+	Proxy      *socks.Config    // the only one to use; nil: none
 	AllowOther bool
 	Offline    bool // ask the network nothing
 	Built      time.Time
@@ -73,6 +76,7 @@ var checks = []check{
 	{"clock", one(clock)},
 	{"port", ports},
 	{"interface", one(netInterface)},
+	{"proxy", proxy},
 	{"routes", routes},
 	{"multicast", one(multicast)},
 	{"names", names},

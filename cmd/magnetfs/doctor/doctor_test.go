@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"magnetfs/swarm/socks"
 )
 
 // expect compares a finding, whose text has to hold a part.
@@ -61,6 +63,10 @@ func TestJudgements(t *testing.T) {
 		{"interface, servers given", judgeServers("wg0", nil, []netip.AddrPort{{}}, []string{"127.0.0.53"}), OK, "wg0"},
 		{"no interface", netInterface(&Config{Interface: "no-such-device"}), Warn, "no-such-device"},
 		{"any interface", netInterface(&Config{}), "", ""},
+		{"proxy", judgeProxy("p:1", nil), OK, "TCP and UDP"},
+		{"proxy without UDP", judgeProxy("p:1", socks.ErrNoUDP), Warn, "HTTP trackers"},
+		{"proxy with a login", judgeProxy("p:1", socks.ErrLogin), Warn, "user:password"},
+		{"no proxy there", judgeProxy("p:1", refused), Warn, "running"},
 		{"no routes", judgeRoutes("", false, "", false)[0], Warn, "ip route"},
 		{"no IPv6", judgeRoutes("192.0.2.2", true, "", false)[1], Warn, "IPv6 only"},
 		{"no IPv4", judgeRoutes("", false, "2001:db8::2", true)[0], Warn, "only peers with IPv6"},

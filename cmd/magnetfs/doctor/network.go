@@ -130,6 +130,8 @@ func names(ctx context.Context, cfg *Config) []Finding {
 	switch {
 	case len(cfg.Bootstrap) == 0:
 		return []Finding{{Status: OK, Found: "the DHT is off"}}
+	case cfg.Proxy != nil:
+		return []Finding{{Status: OK, Found: "left to the proxy"}}
 	case cfg.Offline:
 		return []Finding{{Status: OK, Found: "not asked (--offline)"}}
 	}

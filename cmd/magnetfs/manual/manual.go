@@ -284,6 +284,8 @@ func unit(f *pflag.Flag) string {
 		return `a size, a number of bytes or a text such as "256MiB", "1.5GiB", "10GB"`
 	case "rate":
 		return `bytes per second, or a text such as "500k", "2MiB", "16Mbit", "unlimited"`
+	case "url":
+		return "an address such as socks5://host:1080"
 	case "duration":
 		return `a duration such as "90s", "5m", "1h30m"; 0 is written 0`
 	case "stringSlice", "stringArray":
