@@ -42,7 +42,7 @@ mkdir -p "$tree"/{bin,sbin,share/man,share/bash-completion/completions,share/zsh
 
 case $arch in
 amd64 | arm64 | riscv64) ;;
-*) echo "$0: $arch is none of amd64, arm64, riscv64; go-fuse has no splice for 32 bits that compiles" >&2 && exit 2 ;;
+*) echo "$0: $arch is none of amd64, arm64, riscv64; go-fuse does not compile for 32 bits, see packaging/build32.sh" >&2 && exit 2 ;;
 esac
 compile "$arch" "$tree/bin/magnetfs"
 ln -s ../bin/magnetfs "$tree/sbin/mount.magnetfs"

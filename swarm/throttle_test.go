@@ -13,7 +13,7 @@ type user struct {
 	share    *share
 	more     chan struct{}
 	pressing bool
-	passed   int
+	passed   int64
 }
 
 func newUser(t *throttle, pressing bool) *user {
@@ -27,7 +27,7 @@ func (u *user) run(d time.Duration) {
 		now := time.Now()
 		taken := u.share.take(now)
 		n := min(taken/wire.BlockSize, 1000) * wire.BlockSize
-		u.passed += n
+		u.passed += int64(n)
 		u.share.settle(now, taken, n, true, u.pressing)
 		select {
 		case <-u.more:

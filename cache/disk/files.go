@@ -199,9 +199,9 @@ func (o *osFiles) free() (total, avail int64, err error) {
 	if err := unix.Statfs(o.dir, &st); err != nil {
 		return 0, 0, fmt.Errorf("statfs %s: %w", o.dir, err)
 	}
-	unit := st.Frsize
+	unit := int64(st.Frsize) // 32 bits wide on some machines
 	if unit <= 0 {
-		unit = st.Bsize
+		unit = int64(st.Bsize)
 	}
 	return int64(st.Blocks) * unit, int64(st.Bavail) * unit, nil
 }

@@ -98,7 +98,7 @@ func cacheFolder(_ context.Context, cfg *Config) []Finding {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return append(found, Finding{Check: "disk", Status: Warn, Found: err.Error()})
 	}
-	return append(found, judgeSpace(int64(s.Bavail)*s.Bsize, int64(s.Blocks)*s.Bsize))
+	return append(found, judgeSpace(int64(s.Bavail)*int64(s.Bsize), int64(s.Blocks)*int64(s.Bsize)))
 }
 
 // judgeSpace compares the free space of a disk with what is left free, in bytes.
