@@ -10,6 +10,7 @@
                                           is these nodes, until it is killed; LOG gets a line for each query. WHAT they say: a
                                           host:port that is a peer; "filters", those of BEP 33's example, to scrapes; "strange",
                                           peers and nodes that nobody may ask
+  dhtprobe.py canonical IP IP…            the others, the one first that the first has to dial first (BEP 40)
 """
 import hashlib, ipaddress, os, sys, time
 import krpc
@@ -166,6 +167,25 @@ def bloom(addresses):
     return bytes(f)
 
 
+def crc32c(b):
+    c = 0xffffffff
+    for x in b:
+        c ^= x
+        for _ in range(8):
+            c = c >> 1 ^ (0x82f63b78 if c & 1 else 0)
+    return c ^ 0xffffffff
+
+
+def priority(*hosts):
+    """That of a connection between two hosts that do not share a /16 (IPv4)."""
+    return crc32c(b''.join(sorted(bytes(x & y for x, y in zip(ipaddress.ip_address(h).packed, b'\xff\xff\x55\x55')) for h in hosts)))
+
+
+def canonical(me, *others):
+    same("BEP 40's example", priority('123.213.32.10', '98.76.54.32'), 0xec2d7224)
+    print('\n'.join(sorted(others, key=lambda h: -priority(me, h))))
+
+
 # The last two are there, if the check wants it, and must never be asked: nobody of another network may name them.
 MARTIANS = [('0.0.0.0', 6881), ('127.0.0.1', 6881), ('224.0.0.1', 6881), ('239.192.152.143', 6771), ('255.255.255.255', 6881),
             ('240.0.0.1', 6881), ('169.254.1.1', 6881), ('192.168.1.1', 6881), ('198.18.2.1', 0), ('127.0.0.1', 7999),
@@ -190,7 +210,7 @@ def nodes(log, addrs, *say):
 
 if __name__ == '__main__':
     op, args = sys.argv[1], sys.argv[2:]
-    if op == 'nodes':
-        nodes(*args)
+    if op in ('nodes', 'canonical'):
+        {'nodes': nodes, 'canonical': canonical}[op](*args)
     else:
         {'tokens': tokens, 'items': items, 'strange': strange, 'flood': flood, 'rotation': rotation}[op](krpc.addr_of(args[0]), *args[1:])
