@@ -61,7 +61,7 @@ disk_refuses() {
 	warned refusing "no space left on device"
 	umount_fs refusing
 	rm "$tmp/state/refusing/magnetfs/magnetfs.log"
-	mount -o remount,ro "$(cache_of refusing)"
+	mount -o remount,bind,ro "$(cache_of refusing)"
 	mount_fs refusing --no-dht --no-lpd --ram 32MiB
 	equal refusing hurt.bin
 	warned refusing "read-only file system"
