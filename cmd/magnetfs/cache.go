@@ -91,23 +91,6 @@ func problemOf(s disk.Stats) string {
 	return ""
 }
 
-// diskProblem is what status says about the disk. failed is why it is not used, nil
-// if it is, or not wanted.
-func diskProblem(tier *disk.Tier, failed error) func() string {
-	return func() string {
-		text := ""
-		if failed != nil {
-			text = failed.Error()
-		} else if tier != nil {
-			text = problemOf(tier.Stats())
-		}
-		if text == "" {
-			return ""
-		}
-		return "Warning: " + text + ": pieces are kept in memory only"
-	}
-}
-
 // cacheCommands are the control files that change the cache.
 func cacheCommands(library *fetch.Library, tier *disk.Tier) map[string]func(string) error {
 	return map[string]func(string) error{purgeName: func(what string) error {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
@@ -71,7 +70,7 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 	if errors.Is(err, disk.ErrLocked) {
 		return err
 	}
-	problem := diskProblem(tier, err)
+	diskErr := err
 	if tier != nil {
 		defer func() { err = errors.Join(err, tier.Close()) }()
 	}
@@ -108,6 +107,7 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		return err
 	}
 	defer func() { err = errors.Join(err, library.Close()) }()
+	warn := &warnings{library, tier, diskErr}
 	limits := &liveLimits{options: o, session: session}
 	server, err := fs.Mount(fs.Config{
 		Library:    library,
@@ -118,9 +118,9 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		NoExec:     o.noExec,
 		Device:     o.device,
 		Space:      space(pieces, tier),
-		Files:      joined(cacheFiles(library, pieces, tier), limits.files(), reach.files()),
+		Files:      joined(cacheFiles(library, pieces, tier), limits.files(), reach.files(), warn.files()),
 		Commands:   joined(cacheCommands(library, tier), limits.commands()),
-		Notice:     notices(unsaved(library), problem, reach.notice, limits.notice),
+		Notice:     notices(warn.notice, reach.notice, limits.notice),
 		Log:        log,
 
 		NoPassthrough: o.noPass,
@@ -157,29 +157,6 @@ func joined[V any](a map[string]V, more ...map[string]V) map[string]V {
 		maps.Copy(a, b)
 	}
 	return a
-}
-
-// unsaved is what status says when the list of torrents cannot be written.
-func unsaved(library *fetch.Library) func() string {
-	return func() string {
-		if err := library.Unsaved(); err != nil {
-			return fmt.Sprintf("Warning: %v: what is added or removed now may be forgotten at the end", err)
-		}
-		return ""
-	}
-}
-
-// notices are the lines of all that have something to say.
-func notices(all ...func() string) func() string {
-	return func() string {
-		var lines []string
-		for _, f := range all {
-			if line := f(); line != "" {
-				lines = append(lines, line)
-			}
-		}
-		return strings.Join(lines, "\n")
-	}
 }
 
 // wait returns true when a signal says that the mount has to end, false when it is

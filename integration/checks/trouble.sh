@@ -43,6 +43,7 @@ killed_again_and_again() {
 warned() {
 	soon 10 status_starts "$1" '^Warning: .*memory only'
 	contains "$("$magnetfs" status "$tmp/mnt/$1" | head -n 1)" "$2"
+	contains "$(cat "$tmp/mnt/$1/.magnetfs/warnings")" "$2"
 	same "$(log_of "$1" | grep -c -e 'level=WARN.*the disk cache is off' -e 'level=WARN.*nothing is kept on disk')" 1
 }
 

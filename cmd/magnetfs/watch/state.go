@@ -18,6 +18,8 @@ type State struct {
 	Pieces string
 	Of     string
 	Limits Limits
+	// Warnings are about what does not work and fails nothing at present.
+	Warnings []string
 }
 
 // Limits are those of the mount's rates, in bytes per second; 0: none.
@@ -141,6 +143,9 @@ func (f Files) Load(selected string) (State, error) {
 		if err := json.Unmarshal(raw, &s.Limits); err != nil {
 			return s, fmt.Errorf("limits.json: %w", err)
 		}
+	}
+	if raw, err := os.ReadFile(filepath.Join(f.Dir, "warnings")); err == nil { // older mounts have none
+		s.Warnings = strings.FieldsFunc(string(raw), func(r rune) bool { return r == '\n' })
 	}
 	for _, t := range s.Torrents {
 		if s.Of == "" || t.InfoHash == selected {

@@ -62,6 +62,8 @@ func (m *model) head() string {
 		return red.Render(fit(human.Clean(m.title)+"  "+why(m.err), m.width))
 	case quiet > silence:
 		return red.Render(fit(text+"  no answer since "+human.Duration(quiet), m.width))
+	case len(m.state.Warnings) > 0:
+		return yellow.Render(fit(text+"  "+human.Clean(strings.Join(m.state.Warnings, "; ")), m.width))
 	}
 	return bold.Render(fit(text, m.width))
 }

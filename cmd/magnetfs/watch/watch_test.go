@@ -272,6 +272,16 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// What is wrong with the mount stands in its line.
+func TestWarnings(t *testing.T) {
+	s := sample(1)
+	s.Warnings = []string{"the disk has no room: pieces are kept in memory only"}
+	first, _, _ := strings.Cut(text(screen(s, 140, 24)), "\n")
+	if !strings.HasSuffix(strings.TrimSpace(first), "/s  "+s.Warnings[0]) {
+		t.Errorf("the first line is %q", first)
+	}
+}
+
 func TestCellsOf(t *testing.T) {
 	draw := func(pieces string, n int) string {
 		list, _ := cellsOf(pieces, n)
