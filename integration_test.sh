@@ -80,7 +80,7 @@ checks=(
 	libtorrent_alone aria2_alone xpe_only lpd_only routers_by_name
 	serves_libtorrent serves_aria2 version_2 utp_only_seed serves_utp utp_off down_limit up_limit
 	tracker_is_back holepunch holepunch_relay
-	one_interface_only proxy_only
+	one_interface_only proxy_only block_list
 	hostile_metainfo hostile_metadata wrong_metadata bad_peers_do_not_harm pex_flood
 	ctrl_c_in_cat ctrl_c_in_dd ctrl_c_in_python ctrl_c_in_mpv kill_9 kill_9_of_a_mapped_reader harmless_signals
 	waiting_reads

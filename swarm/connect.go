@@ -72,6 +72,9 @@ func (l *loop) admit(now time.Time, m evConnected) error {
 	if l.cands.isBanned(m.addr, now) {
 		return peerFault("banned")
 	}
+	if l.do.blocks(m.addr.Addr()) {
+		return errBlocked // the list is newer than the dial
+	}
 	for _, r := range l.peers {
 		if r.hs.PeerID != m.hs.PeerID {
 			continue

@@ -52,6 +52,7 @@ func (s *Session) startDHT(cfg DHTConfig, packets []net.PacketConn, passive bool
 			Bootstrap: cfg.Bootstrap,
 			Resolve:   s.resolve,
 			Names:     s.remote,
+			Blocked:   s.blocks,
 			Log:       s.log.With("dht", family.String()),
 		}
 		if cfg.Load != nil {

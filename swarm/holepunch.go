@@ -194,6 +194,9 @@ func (l *loop) punchThrough(now time.Time, r *remote, addr netip.AddrPort) {
 		l.fault(r, err.Error())
 		return
 	}
+	if l.do.blocks(addr.Addr()) {
+		return
+	}
 	for _, q := range l.peers {
 		if q.addr == addr || q.listen == addr {
 			return

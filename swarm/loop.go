@@ -40,6 +40,8 @@ const (
 // effects are the things that a loop has done elsewhere, because they take time.
 // Each returns at once; results come back as events.
 type effects interface {
+	// blocks tells whether an address is on the block list.
+	blocks(netip.Addr) bool
 	// dial connects: evConnected or evDialFailed follows.
 	dial(target)
 	// hash checks a piece: evHashed follows, then the store gets it.
@@ -98,6 +100,7 @@ type (
 		err     error
 	}
 	evRetry      struct{} // the network is back
+	evBlocked    struct{} // the block list is another one
 	evCandidates struct {
 		addrs     []netip.AddrPort
 		source    endpoint.Source
@@ -224,6 +227,8 @@ func (l *loop) handle(now time.Time, ev event) {
 		} else {
 			delete(l.open, m.reader)
 		}
+	case evBlocked:
+		l.dropBlocked(now)
 	case evRetry:
 		l.cands.retry(now)
 	case evRival:
@@ -447,7 +452,7 @@ func (l *loop) found(now time.Time, m evCandidates) {
 			l.log.Debug("address refused", "peer", a, "source", m.source, "err", err)
 			continue
 		}
-		if l.itself(a) {
+		if l.itself(a) || l.do.blocks(a.Addr()) {
 			continue
 		}
 		if l.cands.add(a, m.source, now) {

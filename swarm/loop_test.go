@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"magnetfs/swarm/benc"
+	"magnetfs/swarm/blocklist"
 	"magnetfs/swarm/endpoint"
 	"magnetfs/swarm/metainfo"
 	"magnetfs/swarm/peer"
@@ -45,6 +46,7 @@ func (c *fakeConn) take() []string {
 
 // fakeEffects records what the loop has done elsewhere.
 type fakeEffects struct {
+	blocked *blocklist.List
 	dialled []netip.AddrPort
 	ways    map[netip.AddrPort]way // of the last dial
 	last    target
@@ -70,6 +72,7 @@ func (f *fakeEffects) serveHashes(picker.PeerID, conn, *metainfo.Info, wire.Hash
 	f.hashesServed++
 }
 func (f *fakeEffects) reachable() bool             { return f.reached }
+func (f *fakeEffects) blocks(a netip.Addr) bool    { return f.blocked.Blocks(a) }
 func (f *fakeEffects) external() [2]netip.AddrPort { return f.selves }
 func (f *fakeEffects) claim(addr netip.AddrPort, c claim) bool {
 	if f.claims == nil {

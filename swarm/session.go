@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"magnetfs/swarm/blocklist"
 	"magnetfs/swarm/lpd"
 	"magnetfs/swarm/metainfo"
 	"magnetfs/swarm/mse"
@@ -52,6 +53,10 @@ type Config struct {
 	// so does WriteTo of its packet connections, in a net.Addr whose String is
 	// host:port. Nobody can dial Port then, and nothing is said in the local network.
 	RemoteNames bool
+
+	// Blocked are no peers and no DHT nodes; SetBlocked replaces it. Trackers are not
+	// looked up in it.
+	Blocked *blocklist.List
 
 	// Port is where TCP and UDP listen; 0 lets the system choose.
 	Port int
@@ -102,6 +107,9 @@ type Session struct {
 
 	down, up throttle
 	noUpload atomic.Bool
+
+	blockList atomic.Pointer[blocklist.List]
+	refused   atomic.Int64 // see Refused
 
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -156,6 +164,7 @@ func NewSession(cfg Config) (*Session, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.blockList.Store(cfg.Blocked)
 	if s.remote {
 		cfg.DisableLPD = true
 		s.resolve = func(context.Context, string) ([]netip.Addr, error) { return nil, errRemoteNames }
@@ -347,6 +356,10 @@ func (s *Session) accept(l net.Listener) {
 			case <-s.ctx.Done():
 				return
 			}
+		}
+		if s.blocksConn(nc) {
+			nc.Close()
+			continue
 		}
 		if !s.shaking.TryAcquire(1) {
 			nc.Close()

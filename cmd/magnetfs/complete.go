@@ -32,6 +32,7 @@ func completeValues(cmd *cobra.Command) {
 		_ = cmd.MarkFlagDirname(name)
 	}
 	_ = cmd.MarkFlagFilename("config", "toml")
+	_ = cmd.MarkFlagFilename("blocklist")
 }
 
 // completeInterfaces proposes the network interfaces.

@@ -94,7 +94,7 @@ func settingFlags() *pflag.FlagSet {
 // depend on the folder that we are started in.
 func (o *mountOptions) expandPaths() error {
 	home, err := os.UserHomeDir()
-	for key, path := range map[string]*string{"state-dir": &o.stateDir, "cache-dir": &o.cacheDir, "log-file": &o.logFile} {
+	for key, path := range map[string]*string{"state-dir": &o.stateDir, "cache-dir": &o.cacheDir, "log-file": &o.logFile, "blocklist": &o.blocklist} {
 		if strings.HasPrefix(*path, "~/") && err != nil {
 			return o.settings.Blame(key, err)
 		}

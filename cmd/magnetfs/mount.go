@@ -65,8 +65,8 @@ func newMount() *cobra.Command {
 		Short: "Mount on an empty folder (it is made if missing)",
 		Long: `Mounts on DIR and goes on in the background: when the command returns, the mount
 can be used. It ends with "magnetfs umount DIR", or when its process gets SIGINT or
-SIGTERM. SIGHUP has it open its log file again; without one, in the foreground, it
-ends the mount, unless it is a service of systemd.
+SIGTERM. SIGHUP has it open its log file and read its block list again; without a log
+file, in the foreground, it ends the mount, unless it is a service of systemd.
 
 Torrents, the port and the log are kept in $XDG_STATE_HOME/magnetfs
 (~/.local/state/magnetfs), so the next mount has the same torrents. What was

@@ -21,12 +21,14 @@ type reachOptions struct {
 	netInterface string
 	dns          []string
 	proxy        proxyURL
+	blocklist    string
 }
 
 func (o *reachOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.netInterface, "interface", "", "use only this network interface, for everything: its `name`, such as wg0; while it is missing nothing is sent")
 	f.StringSliceVar(&o.dns, "dns", nil, "servers that are asked for names with --interface, as `address` or address:port (default: those of /etc/resolv.conf)")
 	f.Var(&o.proxy, "proxy", "use only this SOCKS5 proxy, for everything: a `url`, socks5://[user:password@]host:port")
+	f.StringVar(&o.blocklist, "blocklist", "", "connect with nobody on this list, a `file` of PeerGuardian, eMule or networks, also packed with gzip; SIGHUP reads it again")
 }
 
 // maxInterface is the length of an interface's name, as Linux has it.
@@ -81,6 +83,7 @@ type reach struct {
 	device *netdev.Device // nil: any
 	proxy  *socks.Proxy   // nil: none
 	url    string         // of the proxy, without the password
+	list   *blocked       // nil: nobody is blocked
 }
 
 func (o *reachOptions) openReach(log *slog.Logger) (*reach, error) {
@@ -101,6 +104,13 @@ func (o *reachOptions) openReach(log *slog.Logger) (*reach, error) {
 		}
 		r.url = o.proxy.String()
 	}
+	if o.blocklist != "" {
+		r.list = &blocked{path: o.blocklist, log: log}
+		if err := r.list.read(); err != nil {
+			r.Close()
+			return nil, fmt.Errorf("block list: %w", err)
+		}
+	}
 	return r, nil
 }
 
@@ -113,6 +123,9 @@ func (r *reach) configure(cfg *swarm.Config) {
 	}
 	if r.proxy != nil {
 		cfg.Network, cfg.RemoteNames, cfg.Fault = r.proxy, true, r.fault
+	}
+	if r.list != nil {
+		cfg.Blocked = r.list.current
 	}
 }
 
@@ -131,11 +144,26 @@ func (r *reach) fault(network string) error {
 
 // attach tells the session when the network is back.
 func (r *reach) attach(s *swarm.Session) {
+	if r.list != nil {
+		r.list.mu.Lock()
+		r.list.session = s
+		r.list.mu.Unlock()
+	}
 	if r.device != nil {
 		r.device.OnBack(s.Retry)
 	}
 	if r.proxy != nil {
 		r.proxy.OnBack(s.Retry)
+	}
+}
+
+// reload reads the block list again.
+func (r *reach) reload(log *slog.Logger) {
+	if r.list == nil {
+		return
+	}
+	if err := r.list.read(); err != nil {
+		log.Error("the block list is not read again, the old one stays", "err", err)
 	}
 }
 
@@ -154,6 +182,8 @@ type networkReport struct {
 	Interface string       `json:"interface,omitempty"` // empty: any
 	Addresses []netip.Addr `json:"addresses,omitempty"` // of the interface
 	Proxy     string       `json:"proxy,omitempty"`     // empty: none
+	Blocked   int          `json:"blocked,omitempty"`   // ranges of the block list
+	Refused   int64        `json:"refused,omitempty"`   // who dialled us and is on it
 	Error     string       `json:"error,omitempty"`     // why nothing can be sent
 	UDPError  string       `json:"udp_error,omitempty"` // why no UDP can be sent; if Error is empty
 }
@@ -163,6 +193,9 @@ func (r *reach) report() (n networkReport) {
 		n.Interface, n.Addresses = r.device.Name(), r.device.Addrs()
 	}
 	n.Proxy = r.url
+	if r.list != nil {
+		n.Blocked, n.Refused = r.list.counts()
+	}
 	if err := r.fault("tcp"); err != nil {
 		n.Error = err.Error()
 	} else if err := r.fault("udp"); err != nil {
@@ -194,6 +227,9 @@ func (r *reach) notice() string {
 		by = append(by, n.Error)
 	case n.UDPError != "":
 		by = append(by, n.UDPError+": no DHT, uTP and UDP trackers")
+	}
+	if n.Blocked > 0 {
+		by = append(by, fmt.Sprintf("%d ranges of addresses are blocked", n.Blocked))
 	}
 	if len(by) == 0 {
 		return ""

@@ -142,7 +142,7 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 	if o.foreground {
 		stopping = (&notifier{server.Target(), library, log}).start()
 	}
-	told := o.wait(server, signals, hangups, log)
+	told := o.wait(server, reach, signals, hangups, log)
 	stopping()
 	if !told {
 		return nil
@@ -161,7 +161,7 @@ func joined[V any](a map[string]V, more ...map[string]V) map[string]V {
 
 // wait returns true when a signal says that the mount has to end, false when it is
 // gone already.
-func (o *mountOptions) wait(server *fs.Server, signals, hangups <-chan os.Signal, log *slog.Logger) bool {
+func (o *mountOptions) wait(server *fs.Server, reach *reach, signals, hangups <-chan os.Signal, log *slog.Logger) bool {
 	for {
 		select {
 		case <-server.Done():
@@ -171,6 +171,7 @@ func (o *mountOptions) wait(server *fs.Server, signals, hangups <-chan os.Signal
 			log.Info("unmounting", "signal", s)
 			return true
 		case <-hangups:
+			reach.reload(log)
 			if o.reopenLog == nil {
 				log.Info("there is no log file to open again")
 			} else if err := o.reopenLog(); err != nil {

@@ -161,3 +161,46 @@ proxy_only() {
 	same "$(grep -v -e ready -e ' 198.18.211.1:' -e 'other 0806' "$tmp/log/sniff-proxy" || true)" ""
 	exits 2 mount_vpn proxied --proxy http://198.18.211.1:80
 }
+
+# Who is on the block list is neither dialled nor let in, and is left when the list is read again.
+block_list() {
+	local m=$tmp/mnt/picky hash
+	hash=$(hash_of from-libtorrent.bin)
+	{
+		echo "# all of them"
+		echo "Somebody, Inc: 10.0.0.0-10.255.255.255"
+		echo "198.018.002.000 - 198.018.002.255 , 000 , the seed"
+		echo "what is this"
+		echo "198.18.6.0/24"
+	} | gzip >"$tmp/list.gz"
+	mount_fs picky --no-lpd --dht-bootstrap "$(dht_addrs 3)" --blocklist "$tmp/list.gz"
+	contains "$("$magnetfs" status "$m")" "3 ranges of addresses are blocked"
+	contains "$(log_of picky)" "line 4: no range of addresses"
+	add picky from-libtorrent.bin "$libtorrent_ip:6881"
+	soon 15 dht_finds picky "$hash"
+	# One who is blocked dials us.
+	farm "{\"op\":\"session\",\"id\":\"blocked\",\"listen\":\"$leech_ip:6890\",\"dht\":false,$only_tcp}"
+	seed_libtorrent blocked from-libtorrent.bin
+	farm "{\"op\":\"connect\",\"id\":\"blocked\",\"hash\":\"$hash\",\"peer\":[\"$self_ip\",$(port_of picky)]}"
+	soon 15 network_says picky '.refused > 0'
+	same "$(jq '.connected | length' "$m/.magnetfs/by-hash/$hash/status.json")" 0
+	# The seed is let in, then shut out again.
+	echo 198.18.6.0-198.18.6.255 >"$tmp/list.gz"
+	kill -HUP "$(pid_of picky)"
+	soon 5 network_says picky '.blocked == 1'
+	mkdir "$m/magnet:?xt=urn:btih:$hash&x.pe=$libtorrent_ip:6881"
+	equal picky from-libtorrent.bin
+	echo 198.18.0.0/15 >"$tmp/list.gz"
+	kill -HUP "$(pid_of picky)"
+	soon 5 network_says picky '.blocked == 1 and .refused >= 0'
+	soon 5 nobody_connected picky "$hash"
+	rm "$tmp/list.gz"
+	kill -HUP "$(pid_of picky)"
+	soon 5 grep -q "the old one stays" "$tmp/state/picky/magnetfs/magnetfs.log"
+	network_says picky '.blocked == 1'
+	umount_fs picky
+	exits 1 mount_fs picky --blocklist "$tmp/list.gz"
+}
+
+dht_finds() { row "$1" "$2" DHT | jq -e '(.seeds // 0) + (.peers // 0) > 0'; }
+nobody_connected() { jq -e '.connected | length == 0' "$tmp/mnt/$1/.magnetfs/by-hash/$2/status.json"; }

@@ -87,6 +87,10 @@ type Config struct {
 	// known by the address that answers. Resolve is not used.
 	Names bool
 
+	// Blocked tells with whom nothing is to be exchanged; nil: nobody. It is called
+	// from any goroutine.
+	Blocked func(netip.Addr) bool
+
 	ReadOnly ReadOnly
 
 	// ReplyBytesPerSec limits what we send in answers; 0 means 16 KiB. Bursts

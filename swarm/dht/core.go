@@ -19,9 +19,10 @@ import (
 //
 // One goroutine owns it.
 type core struct {
-	family Family
-	log    *slog.Logger
-	rng    *rand.Rand
+	family  Family
+	shunned func(netip.Addr) bool // Config.Blocked, never nil
+	log     *slog.Logger
+	rng     *rand.Rand
 
 	id     krpc.ID
 	table  *table.Table
@@ -89,8 +90,13 @@ type counters struct {
 
 // newCore returns a node that has not sent anything yet; start begins.
 func newCore(cfg *Config, rng *rand.Rand, now time.Time) *core {
+	shunned := cfg.Blocked
+	if shunned == nil {
+		shunned = func(netip.Addr) bool { return false }
+	}
 	c := &core{
 		family:  cfg.Family,
+		shunned: shunned,
 		log:     cfg.Log,
 		rng:     rng,
 		peers:   store.NewPeers(store.Limits{}, isLocal),
@@ -154,7 +160,7 @@ func (c *core) handle(data []byte, from netip.AddrPort, now time.Time) {
 		c.stat.malformed++
 		return
 	}
-	if !c.family.is(from.Addr()) || endpoint.Dialable(from, endpoint.FromDHT, from.Addr()) != nil {
+	if !c.family.is(from.Addr()) || c.shunned(from.Addr()) || endpoint.Dialable(from, endpoint.FromDHT, from.Addr()) != nil {
 		c.stat.refused++
 		return
 	}

@@ -50,5 +50,5 @@ func (c *core) usable(a netip.AddrPort, src endpoint.Source, informant netip.Add
 			return false
 		}
 	}
-	return endpoint.Dialable(a, src, informant) == nil
+	return !c.shunned(ip) && endpoint.Dialable(a, src, informant) == nil
 }
