@@ -24,6 +24,8 @@ if [ "${MAGNETFS_INTEGRATION:-}" != inside ]; then
 		echo "missing:$missing (.ci/run installs all that is needed)" >&2
 		exit 1
 	fi
+	twice=$(grep -ohE '^[a-z_0-9]+\(\)' "$here"/*.sh "$here"/checks/*.sh | sort | uniq -d)
+	[ -z "$twice" ] || { echo "two files define: $twice" >&2 && exit 1; } # all are sourced into one shell
 	tmp=$(mktemp -d /tmp/magnetfs.XXXXXX) || exit 1
 	trap 'rm -rf --one-file-system "$tmp"' EXIT
 	go build -o "$tmp/magnetfs" ./cmd/magnetfs || exit 1

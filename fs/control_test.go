@@ -34,7 +34,7 @@ func TestControlFolder(t *testing.T) {
 		}
 	}
 	m.contains(".magnetfs/status", "tree\n", "film\n", "[DHT]", "Update In")
-	m.contains(".magnetfs/by-hash/"+hash+"/status", "tree\n", "1 seeds and 0 peers")
+	m.contains(".magnetfs/by-hash/"+hash+"/status", "tree\n", "1 seed and 0 peers")
 	m.contains(".magnetfs/by-hash/"+hash+"/sources", "[DHT]")
 	m.contains(".magnetfs/by-hash/"+hash+"/peers", "Address")
 	m.contains(".magnetfs/pid", decimalOf(m.cmd.Process.Pid))

@@ -100,11 +100,7 @@ func newPinRow(s fetch.PinStatus) *pinRow {
 func (p *pinRow) text() string {
 	var parts []string
 	if p.Files > 0 {
-		files := human.Count(&p.Files) + " files"
-		if p.Files == 1 {
-			files = "1 file"
-		}
-		parts = append(parts, files+" pinned, "+human.Size(p.Have)+" of "+human.Size(p.Size)+" here")
+		parts = append(parts, human.Amount(p.Files, "file")+" pinned, "+human.Size(p.Have)+" of "+human.Size(p.Size)+" here")
 	}
 	if p.Full {
 		parts = append(parts, "no room in the cache for the rest")

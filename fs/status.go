@@ -148,8 +148,8 @@ func (r *report) text(w io.Writer) {
 	if r.Size > 0 {
 		have = fmt.Sprintf("%s of %s here", human.Size(r.Have), human.Size(r.Size))
 	}
-	fmt.Fprintf(w, "%s; %s; %s/s down, %s/s up; %d seeds and %d peers connected, %d more known\n",
-		state, have, human.Size(r.Down), human.Size(r.Up), r.Seeds, r.Peers, r.Candidates)
+	fmt.Fprintf(w, "%s; %s; %s/s down, %s/s up; %s and %s connected, %d more known\n",
+		state, have, human.Size(r.Down), human.Size(r.Up), human.Amount(r.Seeds, "seed"), human.Amount(r.Peers, "peer"), r.Candidates)
 	if r.Pinned != nil {
 		fmt.Fprintln(w, r.Pinned.text())
 	}

@@ -176,8 +176,9 @@ class View:
     def compare(self, t, later, pieces, text):
         whole = '\n'.join(text)
         need('the state', text[0].startswith(t['state'][:self.width]))
-        need('what is here', '%s of %s here, %d of %d pieces; %d seeds and %d peers connected, %d more known' % (
-            size(t['have']), size(t['size']), t['have_pieces'], t['pieces'], t['seeds'], t['peers'], t['candidates'])
+        need('what is here', '%s of %s here, %d of %d pieces; %d seed%s and %d peer%s connected, %d more known' % (
+            size(t['have']), size(t['size']), t['have_pieces'], t['pieces'], t['seeds'], 's'[t['seeds'] == 1:],
+            t['peers'], 's'[t['peers'] == 1:], t['candidates'])
              in ' '.join(text[:text.index(t['info_hash'])]))
         starts = [next((i for i, line in enumerate(text) if line.startswith(head)), -1) for head in ('Readers', 'Name', 'Address', 'Pieces')]
         need('the sections %s' % starts, starts == sorted(starts) and starts[0] > 0)

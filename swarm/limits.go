@@ -93,11 +93,17 @@ func (l *loop) serve(now time.Time) {
 	if !l.limits.serving {
 		return
 	}
+	var list []*remote
+	for _, r := range l.peers {
+		if r.servable() {
+			list = append(list, r)
+		}
+	}
 	taken := l.limits.up.take(now)
 	passed, short, again := 0, false, true
 	for again && !short {
 		again = false
-		for _, r := range l.peers {
+		for _, r := range list {
 			if !r.servable() {
 				continue
 			}

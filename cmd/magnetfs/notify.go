@@ -94,7 +94,7 @@ func (n *notifier) answers(ctx context.Context) (text string, ok bool) {
 			s := t.Status()
 			down, up = down+s.DownRate, up+s.UpRate
 		}
-		answer <- fmt.Sprintf("%s: %d torrents, %s/s down, %s/s up", n.target, len(torrents),
+		answer <- fmt.Sprintf("%s: %s, %s/s down, %s/s up", n.target, human.Amount(len(torrents), "torrent"),
 			human.Size(down), human.Size(up))
 	}()
 	select {

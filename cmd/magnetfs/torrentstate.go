@@ -45,5 +45,5 @@ func (s torrentState) doing() string {
 	if s.Reason != "" {
 		text = human.Clean(s.Reason)
 	}
-	return fmt.Sprintf("%s; %d seeds and %d peers connected, %d more known", text, s.Seeds, s.Peers, s.Candidates)
+	return fmt.Sprintf("%s; %s and %s connected, %d more known", text, human.Amount(s.Seeds, "seed"), human.Amount(s.Peers, "peer"), s.Candidates)
 }

@@ -74,13 +74,15 @@ progress_in_a_terminal() {
 	[[ $said != *$'\r'* ]] || fail "progress in a pipe: $said"
 
 	"$magnetfs" add --wait "$m" "magnet:?xt=urn:btih:$(hash_of big.bin)&x.pe=$libtorrent_ip:6881"
-	typed 120 "$magnetfs pin --wait --timeout 3s $m/big.bin"
+	typed 120 "$magnetfs pin --wait $m/big.bin"
 	soon 5 pin_moves
 	same "$(screen | grep -c "big.bin")" 1
-	shows "not all of it is here within 3s"
-	shows "ended with 11"
+	view send-keys -t watch C-c
+	shows "big.bin: interrupted"
+	shows "ended with 130"
 	exits 11 "$magnetfs" pin --wait --timeout 500ms "$m/big.bin"
 	[[ $said != *$'\r'* ]] || fail "progress in a pipe: $said"
+	contains "$said" "not all of it is here within 500ms"
 
 	sleep 60 <"$m/big.bin/big.bin" &
 	holder=$!

@@ -23,6 +23,14 @@ func Count(n *int) string {
 	return strconv.Itoa(*n)
 }
 
+// Amount writes how many there are: "1 seed", "2 seeds". one is the word for one.
+func Amount(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + one + "s"
+}
+
 // Duration writes seconds, minutes and hours, the two largest of them: "4m 10s".
 func Duration(d time.Duration) string {
 	s := int64(d.Round(time.Second) / time.Second)

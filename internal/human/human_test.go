@@ -41,3 +41,9 @@ func TestClean(t *testing.T) {
 		}
 	}
 }
+
+func TestAmount(t *testing.T) {
+	if got := Amount(0, "seed") + Amount(1, "seed") + Amount(2, "seed"); got != "0 seeds1 seed2 seeds" {
+		t.Errorf("got %s", got)
+	}
+}

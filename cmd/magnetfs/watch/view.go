@@ -55,7 +55,7 @@ func (m *model) head() string {
 		down, up = down+t.Down, up+t.Up
 	}
 	limit := m.state.Limits
-	text := fmt.Sprintf("%s  %d torrents  ↓ %s%s  ↑ %s%s", human.Clean(m.title), len(m.state.Torrents),
+	text := fmt.Sprintf("%s  %s  ↓ %s%s  ↑ %s%s", human.Clean(m.title), human.Amount(len(m.state.Torrents), "torrent"),
 		human.Size(down)+"/s", atMost(limit.Down, false), human.Size(up)+"/s", atMost(limit.Up, limit.NoUpload))
 	switch quiet := m.now.Sub(m.at); {
 	case m.err != nil:
@@ -196,10 +196,10 @@ func (t *Torrent) summary(width int) []string {
 	if t.Size > 0 {
 		have = fmt.Sprintf("%s of %s here, %d of %d pieces", human.Size(t.Have), human.Size(t.Size), t.HavePieces, t.Pieces)
 	}
-	lines := wrapped(human.Clean(state)+"; "+have+fmt.Sprintf("; %d seeds and %d peers connected, %d more known", t.Seeds, t.Peers, t.Candidates), "", width)
+	lines := wrapped(human.Clean(state)+"; "+have+fmt.Sprintf("; %s and %s connected, %d more known", human.Amount(t.Seeds, "seed"), human.Amount(t.Peers, "peer"), t.Candidates), "", width)
 	lines = append(lines, faint.Render(t.InfoHash))
 	if p := t.Pinned; p != nil {
-		text := fmt.Sprintf("%d files pinned, %s of %s here (%s)", p.Files, human.Size(p.Have), human.Size(p.Size), percent(p.Have, p.Size))
+		text := fmt.Sprintf("%s pinned, %s of %s here (%s)", human.Amount(p.Files, "file"), human.Size(p.Have), human.Size(p.Size), percent(p.Have, p.Size))
 		switch {
 		case p.Refused != "":
 			text = "not pinned: " + human.Clean(p.Refused)
