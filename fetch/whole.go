@@ -17,6 +17,10 @@ type Whole struct {
 // Fd is the descriptor of the file on the disk, valid until Close.
 func (w *Whole) Fd() int { return w.b.Fd() }
 
+// Doubtful tells whether the disk failed a read: then the descriptor should be given
+// to nobody who takes its errors for final.
+func (w *Whole) Doubtful() bool { return w.b.Doubtful() }
+
 // ReadAt reads from the file. It fails as a Reader does when the torrent is gone; any
 // other error is the disk's, and a Reader may still get the data from elsewhere.
 func (w *Whole) ReadAt(p []byte, off int64) (int, error) {

@@ -73,9 +73,10 @@ func (o *openModes) open(m *mount, t *fetch.Torrent, n *fetch.Node) access {
 	return access{through: true, id: o.id, whole: o.whole}
 }
 
-// register shows the file on the disk to the kernel; mu is held.
+// register shows the file on the disk to the kernel; mu is held. It is not done on a
+// disk that is known to fail, since the program would get its errors.
 func (o *openModes) register(m *mount) bool {
-	if o.whole == nil || m.through.kernel == nil || m.through.off.Load() {
+	if o.whole == nil || m.through.kernel == nil || m.through.off.Load() || o.whole.Doubtful() {
 		return false
 	}
 	id, errno := m.through.kernel.RegisterBackingFd(&fuse.BackingMap{Fd: int32(o.whole.Fd())})

@@ -116,7 +116,25 @@ func (t *Torrent) VerifyFile(ctx context.Context, f File) error {
 func (b *Backing) Fd() int { return int(b.f.Fd()) }
 
 // ReadAt reads from the file.
-func (b *Backing) ReadAt(p []byte, off int64) (int, error) { return b.f.ReadAt(p, off) }
+func (b *Backing) ReadAt(p []byte, off int64) (int, error) {
+	n, err := b.f.ReadAt(p, off)
+	if err != nil {
+		d := b.t.d
+		d.mu.Lock()
+		d.doubt(err)
+		d.mu.Unlock()
+	}
+	return n, err
+}
+
+// Doubtful tells whether the disk failed a read since it was opened: others are
+// likely to fail, and whoever reads the descriptor has to cope with that.
+func (b *Backing) Doubtful() bool {
+	d := b.t.d
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.doubtful
+}
 
 // Close closes the descriptor and lets the pieces go. It may be called more than
 // once.

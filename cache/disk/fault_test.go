@@ -132,8 +132,17 @@ func TestReadFails(t *testing.T) {
 		if !x.reported(0) {
 			t.Error("not reported")
 		}
-		x.put(t, h, 0)
+		x.put(t, h, 0, 2)
 		x.check(t, h, 0)
+		_ = d.Flush()
+		b, err := h.OpenFile(x.l.Files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if !b.Doubtful() {
+			t.Error("trusted after a bad sector")
+		}
 	})
 }
 

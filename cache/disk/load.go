@@ -106,6 +106,7 @@ func (d *Tier) read(e *entry, ld *load) {
 		err = fmt.Errorf("disk: piece %d of %s: %w", e.piece, t.id, err)
 	case err != nil:
 		d.stats.errors++
+		d.doubt(err)
 		d.complain("a piece on disk cannot be read and is given up", "torrent", t.id, "piece", e.piece, "err", err)
 		d.drop(e, true)
 		err = ErrMissing

@@ -104,3 +104,11 @@ func (d *Tier) complain(msg string, args ...any) {
 		d.log.Warn(msg, args...)
 	}
 }
+
+// doubt notes that the disk could not read what it had; mu is held.
+func (d *Tier) doubt(err error) {
+	if errors.Is(err, unix.EIO) && !d.doubtful {
+		d.doubtful = true
+		d.log.Warn("the disk of the cache failed to read; whole files are not passed through any more", "dir", d.cfg.Dir, "err", err)
+	}
+}

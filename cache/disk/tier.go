@@ -127,8 +127,9 @@ type Tier struct {
 	drained    bool      // the writer has ended
 	idle       bool      // so has the keeper
 
-	off   outage
-	stats counters
+	off      outage
+	doubtful bool // a read failed with EIO
+	stats    counters
 }
 
 // folder is a torrent on the disk.
