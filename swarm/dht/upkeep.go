@@ -32,8 +32,8 @@ const (
 	idlePause = time.Minute     // between looks at a table that needs nothing
 
 	// While a large bucket has room, a node of it is asked for others each
-	// fillPause; after maxFillMisses such queries that led to nobody new only
-	// when buckets are refreshed (guesses).
+	// fillPause; after maxFillMisses such queries that led to nobody new the
+	// pause doubles, until it is as long as that between refreshes (guesses).
 	fillPause     = time.Second
 	maxFillMisses = 16
 
@@ -233,11 +233,13 @@ func (c *core) fill(now time.Time) {
 		return // others are asked already, or nobody can be
 	}
 	n := c.table.Roomy(c.rng)
-	if n == nil || c.upkeep.misses >= maxFillMisses {
+	pause := fillPause << max(0, c.upkeep.misses-maxFillMisses)
+	if n == nil || pause >= staleAfter {
 		c.upkeep.misses = 0
 		c.upkeep.fillAt = now.Add(staleAfter)
 		return
 	}
+	c.upkeep.fillAt = now.Add(pause)
 	c.upkeep.misses++
 	m := krpc.Message{Method: krpc.FindNode, Target: c.table.RefreshTarget(n.ID, c.rng), HasTarget: true}
 	c.send(n.NodeInfo, &m, query{}, now)

@@ -129,16 +129,18 @@ func (t *Table) Room(id krpc.ID) int {
 	return capacity(i) - len(b.nodes)
 }
 
-// Roomy returns a random node of a random one of the large buckets that have room;
-// nil if there is none.
+// Roomy returns a random node of a random one of the large buckets that have room,
+// one as often as it has much of it; nil if there is none. A small network may have
+// nobody for the last places of a bucket, who looks for them learns nothing.
 func (t *Table) Roomy(rng *rand.Rand) (node *Node) {
-	seen := 0
+	room := 0
 	for i := 0; capacity(i) > K; i++ {
 		nodes := t.buckets[i].nodes
 		if len(nodes) == 0 || len(nodes) >= capacity(i) {
 			continue
 		}
-		if seen++; rng.IntN(seen) == 0 {
+		room += capacity(i) - len(nodes)
+		if rng.IntN(room) < capacity(i)-len(nodes) {
 			node = nodes[rng.IntN(len(nodes))]
 		}
 	}
