@@ -51,6 +51,29 @@ func TestDownLimit(t *testing.T) {
 	})
 }
 
+// At a rate at which each of many peers gives a block in a minute, nobody is taken for
+// slow or silent, and nothing comes twice.
+func TestLowLimit(t *testing.T) {
+	inWorld(t, swarmtest.Spec{Length: 4 * mib, PieceLength: mib}, func(w *world) {
+		for range 40 {
+			w.seed(uplink(10*mbit, 40*ms), swarmtest.SeederConfig{})
+		}
+		c := w.join(joins{info: true, limits: Limits{Down: 20 << 10}})
+		if d := c.read(2); d < 45*time.Second || d > 54*time.Second {
+			t.Errorf("1 MiB at 20 KiB/s took %v, want 51 s", d)
+		}
+		s := c.torrent.Status()
+		if s.Wasted > 0 || s.Downloaded > mib+64<<10 {
+			t.Errorf("%d bytes were wasted, %d came", s.Wasted, s.Downloaded)
+		}
+		for _, p := range s.Peers {
+			if p.Snubbed {
+				t.Errorf("%s is snubbed", p.Addr)
+			}
+		}
+	})
+}
+
 // Under a limit, what a read sleeps on is asked before what was wanted earlier: it
 // takes what its bytes take, and not what is in front of it.
 func TestDownLimitReadsFirst(t *testing.T) {

@@ -117,7 +117,8 @@ func (s *share) settle(now time.Time, taken, passed int, short, pressing bool) {
 		short = true
 	}
 	t.refill(now)
-	t.tokens = min(t.tokens+float64(taken-passed), t.burst())
+	// What strangers send unasked is not made up for without end.
+	t.tokens = min(max(t.tokens+float64(taken-passed), -t.burst()), t.burst())
 	if s.queued && (!short || s.pressing != pressing) {
 		t.drop(s)
 	}

@@ -37,6 +37,8 @@ it is read; nothing else is.
   rmdir ~/t/'Big Buck Bunny'             remove it
   magnetfs umount ~/t                    stop
 
+Every command takes --json and prints objects for programs then, errors too.
+
 ` + exitHelp(),
 		Args:          args(cobra.NoArgs),
 		SilenceErrors: true,
