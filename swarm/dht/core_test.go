@@ -188,7 +188,7 @@ func TestAnswersNeedTheirQuery(t *testing.T) {
 			if c.name == "true answer" && b.stat.unexpected != 1 {
 				t.Error("an answer counts twice")
 			}
-			b.advance(time.Minute)
+			b.advance(70 * time.Second) // between two questions of the table for further nodes
 			if len(b.pending) != 0 || len(b.timers) != 0 || len(b.waiting) != 0 {
 				t.Errorf("left pending: %d, %d, %d", len(b.pending), len(b.timers), len(b.waiting))
 			}
