@@ -120,7 +120,7 @@ dials_the_first() {
 # Of 64 peers that do not answer those are dialled first that BEP 40 puts first. Our address is what 25 of 31 nodes say it is.
 dials_in_canonical_order() {
 	local a b nodes mac peers=()
-	nodes=$(printf ",%s:7901" "$libtorrent_ip" "$transmission_ip" "$aria2_ip" "$lpd_ip" "$leech_ip" "$tracker_ip" "$fake_net".{1..9} "$pex_net".{1..6} $(for a in {0..9}; do dht_ip "$a"; done))
+	nodes=$(printf ",%s:7801" "$libtorrent_ip" "$transmission_ip" "$aria2_ip" "$lpd_ip" "$leech_ip" "$tracker_ip" "$fake_net".{1..9} "$pex_net".{1..6} $(for a in {0..9}; do dht_ip "$a"; done))
 	mac=$(in_peers ip -j link show mfs1 | jq -r ".[0].address") # it drops what is not for it
 	for a in 0 1 4 5 16 17 20 21; do
 		for b in 1 4 5 16 17 20 21 64; do peers+=("198.19.$a.$b"); done # no two of them are alike to BEP 40
