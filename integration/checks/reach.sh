@@ -6,12 +6,12 @@ tunnel_up() {
 		space vpn
 		in_space vpn sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 		echo 1 >/proc/sys/net/ipv4/ip_forward
-		link_up lan 211 10
+		link_up lan 221 10
 		# The kernel's own resets, for connections that are gone, take the host's routes; no one else need be asked for.
-		in_space vpn ip neigh replace 198.18.211.1 lladdr "$(ip -j link show lan1 | jq -r '.[0].address')" dev lan0 nud permanent
-		in_peers ip route add 198.18.210.0/23 via "$self_ip"
+		in_space vpn ip neigh replace 198.18.221.1 lladdr "$(ip -j link show lan1 | jq -r '.[0].address')" dev lan0 nud permanent
+		in_peers ip route add 198.18.220.0/23 via "$self_ip"
 	fi
-	ip link show tun1 >/dev/null 2>&1 || link_up tun 210 20
+	ip link show tun1 >/dev/null 2>&1 || link_up tun 220 20
 }
 
 # link_up NAME NET METRIC: NAME0 of that host, 198.18.NET.2; here it is NAME1.
@@ -50,7 +50,7 @@ one_interface_only() {
 	contains "$("$magnetfs" status "$m")" "tun0 does not exist"
 	mkdir "$m/magnet:?xt=urn:btih:$(hash_of http.bin)&tr=http:%2F%2F$tracker_ip:6969%2Fannounce&tr=udp:%2F%2F$tracker_ip:6969&x.pe=$libtorrent_ip:6881"
 	tunnel_up
-	soon 15 network_says tunnelled '.error == null and .addresses == ["198.18.210.2"]'
+	soon 15 network_says tunnelled '.error == null and .addresses == ["198.18.220.2"]'
 	add tunnelled shared.bin
 	equal tunnelled shared.bin
 	for row in "http://$tracker_ip" "udp://$tracker_ip"; do soon 15 row_is_working tunnelled http.bin "$row"; done
@@ -64,7 +64,7 @@ one_interface_only() {
 	waiting=$!
 	sleep 1 # while which it may try what it likes
 	in_space vpn ip link set tun0 up
-	in_space vpn ip route add default via 198.18.210.1 metric 20
+	in_space vpn ip route add default via 198.18.220.1 metric 20
 	soon 30 gone "$waiting"
 	wait "$waiting"
 	# Another one of the same name, as a tunnel that is opened anew.
@@ -81,11 +81,11 @@ one_interface_only() {
 	exits 2 mount_vpn tunnelled --interface tun0 --dns nowhere
 }
 
-# dante_up: a SOCKS5 proxy with UDP at 198.18.211.1:1080.
+# dante_up: a SOCKS5 proxy with UDP at 198.18.221.1:1080.
 dante_up() {
 	cat >"$tmp/danted.conf" <<-END
 		logoutput: stderr
-		internal: 198.18.211.1 port = 1080
+		internal: 198.18.221.1 port = 1080
 		external: mfs0
 		clientmethod: none
 		socksmethod: none
@@ -113,7 +113,7 @@ proxy_only() {
 	ip link del tun1
 	in_space vpn "$python" "$here/sniff.py" lan0 >"$tmp/log/sniff-proxy" &
 	soon 5 grep -q ready "$tmp/log/sniff-proxy"
-	mount_vpn proxied --proxy socks5://198.18.211.1
+	mount_vpn proxied --proxy socks5://198.18.221.1
 	contains "$("$magnetfs" status "$m")" "the proxy does not answer"
 	dante_up
 	soon 30 network_says proxied '.error == null and .udp_error == null'
@@ -145,10 +145,10 @@ proxy_only() {
 	umount_fs proxied
 	dante_down
 
-	microsocks -i 198.18.211.1 -p 1081 -u ann -P secret >/dev/null 2>&1 &
-	said=$(MAGNETFS_PROXY=socks5://ann:wrong@198.18.211.1:1081 in_space vpn "$magnetfs" doctor --offline=false 2>&1 || true)
+	microsocks -i 198.18.221.1 -p 1081 -u ann -P secret >/dev/null 2>&1 &
+	said=$(MAGNETFS_PROXY=socks5://ann:wrong@198.18.221.1:1081 in_space vpn "$magnetfs" doctor --offline=false 2>&1 || true)
 	contains "$said" "refuses the user or password"
-	MAGNETFS_PROXY=socks5://ann:secret@198.18.211.1:1081 mount_vpn proxied
+	MAGNETFS_PROXY=socks5://ann:secret@198.18.221.1:1081 mount_vpn proxied
 	soon 15 network_says proxied '.udp_error | contains("no UDP")'
 	contains "$("$magnetfs" config "$m")" "ann:xxxxx@"
 	same "$(grep -c secret "$m/.magnetfs/config" || true)" 0
@@ -158,8 +158,8 @@ proxy_only() {
 	umount_fs proxied
 	kill $!
 
-	same "$(grep -v -e ready -e ' 198.18.211.1:' -e 'other 0806' "$tmp/log/sniff-proxy" || true)" ""
-	exits 2 mount_vpn proxied --proxy http://198.18.211.1:80
+	same "$(grep -v -e ready -e ' 198.18.221.1:' -e 'other 0806' "$tmp/log/sniff-proxy" || true)" ""
+	exits 2 mount_vpn proxied --proxy http://198.18.221.1:80
 }
 
 # Who is on the block list is neither dialled nor let in, and is left when the list is read again.
