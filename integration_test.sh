@@ -78,7 +78,7 @@ checks=(
 	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission
 	tracker_events
 	dht_serves dht_serves_libtorrent dht_stops_floods dht_believes_little dht_row_counts dials_in_canonical_order
-	hybrids hybrid_by_either six_dht six_lpd six_pex lpd_follows_interfaces
+	hybrids hybrid_by_either six_dht six_pex six_lpd lpd_follows_interfaces six_pex_told
 	libtorrent_alone aria2_alone xpe_only lpd_only routers_by_name
 	serves_libtorrent serves_aria2 version_2 utp_only_seed serves_utp utp_off down_limit up_limit
 	tracker_is_back holepunch holepunch_relay
