@@ -57,7 +57,7 @@ export HOME=$tmp/home TMPDIR=$tmp/tmp XDG_STATE_HOME=$tmp/state/default LC_ALL=C
 unset XDG_CACHE_HOME XDG_CONFIG_HOME GOMEMLIMIT
 trap 'exit 130' INT TERM HUP
 
-for part in net spaces seeds lib checks/discovery checks/dht checks/hybrid checks/six checks/roam checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/matrix checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/trackers checks/limits checks/reach checks/blocking checks/control checks/talking checks/cli checks/packaging checks/services; do
+for part in net spaces seeds lib checks/discovery checks/dht checks/hybrid checks/six checks/roam checks/home checks/life checks/adding checks/reading checks/scanner checks/streaming checks/matrix checks/disk checks/trouble checks/scale checks/peers checks/utp checks/nat checks/lines checks/trackers checks/limits checks/reach checks/blocking checks/control checks/talking checks/cli checks/packaging checks/services; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
@@ -81,6 +81,7 @@ checks=(
 	hybrids hybrid_by_either six_dht six_pex six_lpd lpd_follows_interfaces six_pex_told
 	libtorrent_alone aria2_alone xpe_only lpd_only routers_by_name
 	serves_libtorrent serves_aria2 version_2 utp_only_seed serves_utp utp_off down_limit up_limit
+	utp_over_bad_lines
 	tracker_is_back holepunch holepunch_relay
 	one_interface_only proxy_only block_list
 	hostile_metainfo hostile_metadata wrong_metadata bad_peers_do_not_harm pex_flood

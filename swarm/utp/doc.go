@@ -33,8 +33,8 @@
 //
 // # Left out
 //
-// Path MTU discovery: packets are small enough for nearly all paths, and routers
-// may fragment them elsewhere (IPv4; over IPv6 they have the size that passes
-// everywhere, nearly). Half-closed connections, urgent data, BEP 29's close
+// Path MTU discovery, but for one step: packets have a size that passes everywhere,
+// nearly, and a larger one over IPv4 where one of that size was acknowledged. Routers
+// may fragment them. Half-closed connections, urgent data, BEP 29's close
 // reason.
 package utp

@@ -50,6 +50,7 @@ func newOwner(cfg Config, now time.Time) *owner {
 
 // open makes a stream; the caller puts it into the table.
 func (o *owner) open(to netip.AddrPort, recvID, sendID uint16) *stream {
+	safe, full := o.cfg.payload(to.Addr())
 	s := &stream{
 		w:         &o.world,
 		conn:      newConn(o.local, to, o.window),
@@ -57,7 +58,8 @@ func (o *owner) open(to netip.AddrPort, recvID, sendID uint16) *stream {
 		recvID:    recvID,
 		sendID:    sendID,
 		tolerance: lostAfter,
-		cong:      newLedbat(o.cfg.payload(to.Addr()), o.cfg.Window),
+		cong:      newLedbat(safe, o.cfg.Window),
+		fullSize:  full,
 	}
 	s.conn.stream = s
 	s.conn.kick = func() { o.kick(s) }

@@ -21,7 +21,8 @@ const (
 	headerLen = 20
 
 	extSack = 1 // selective acknowledgement; others are skipped
-
+	// extPad only makes a packet longer. Nobody knows it, so everybody skips it.
+	extPad = 128
 )
 
 // header is the fixed part of a packet, BEP 29 "header format".
@@ -33,6 +34,7 @@ type header struct {
 	window uint32 // bytes that the sender has room for
 	seq    uint16
 	ack    uint16 // the last one received in order
+	pad    int    // bytes of an extension to be skipped, of a packet that we send; 0: none
 }
 
 // packet is a decoded datagram. Its slices are parts of that.
@@ -77,11 +79,16 @@ func parse(b []byte) (p packet, ok bool) {
 	return p, true
 }
 
-// append encodes the header and, unless it is empty, a selective acknowledgement.
+// append encodes the header and, unless it is empty, a selective acknowledgement, or
+// else padding.
 func (h header) append(b, sack []byte) []byte {
-	ext := byte(0)
-	if len(sack) > 0 {
+	ext, body := byte(0), sack
+	switch {
+	case len(sack) > 0:
 		ext = extSack
+	case h.pad > 0:
+		var zeros [255]byte
+		ext, body = extPad, zeros[:min(h.pad, len(zeros))]
 	}
 	b = append(b, byte(h.kind)<<4|version, ext)
 	b = binary.BigEndian.AppendUint16(b, h.id)
@@ -91,8 +98,8 @@ func (h header) append(b, sack []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, h.seq)
 	b = binary.BigEndian.AppendUint16(b, h.ack)
 	if ext != 0 {
-		b = append(b, 0, byte(len(sack)))
-		b = append(b, sack...)
+		b = append(b, 0, byte(len(body)))
+		b = append(b, body...)
 	}
 	return b
 }

@@ -58,7 +58,14 @@ func (s *stream) pump(now time.Time) {
 // add sends a new packet of n bytes; with none of them, the FIN. The lock of the
 // Conn is held.
 func (s *stream) add(now time.Time, n int) {
-	s.flight = append(s.flight, sent{pos: s.acked + int64(s.unacked), size: n, fin: n == 0})
+	p := sent{pos: s.acked + int64(s.unacked), size: n, fin: n == 0}
+	// Packets cannot be split later, since the peer may have them. So whether longer
+	// ones pass is found out with one that is filled up, and has no more than others.
+	if n == s.cong.packet && n < s.fullSize && !s.sounding && s.soundings < maxSoundings {
+		p.sound, s.sounding = true, true
+		s.soundings++
+	}
+	s.flight = append(s.flight, p)
 	s.finSent = n == 0
 	s.seq++
 	s.unacked += n
@@ -79,6 +86,9 @@ func (s *stream) transmit(now time.Time, i int) {
 	a, b := s.conn.out.view(int(p.pos-s.acked), p.size)
 	h := header{kind: k, id: s.sendID, diff: s.diff, window: s.conn.advertiseLocked(s.w.window), seq: s.una + uint16(i), ack: s.ack}
 	h.sent = s.w.clock.micros(now)
+	if p.sound && p.times == 1 {
+		h.pad = s.fullSize - p.size - 2
+	}
 	s.w.out.add(s.to, h, nil, a, b)
 	s.needAck = s.needAck && s.early.count > 0 // what came out of order needs a packet of its own
 	if s.at[timerResend].IsZero() {
@@ -242,6 +252,12 @@ func (s *stream) arrived(now time.Time, f *sent) int {
 		s.pipe -= f.size
 	}
 	f.acked = true
+	if f.sound {
+		s.sounding = false
+		if f.times == 1 {
+			s.cong.packet = s.fullSize
+		}
+	}
 	if int32(f.order-s.newest) > 0 {
 		s.newest, s.newestAt = f.order, f.at
 	}
@@ -284,7 +300,9 @@ func (s *stream) findLost(now time.Time, p packet, news int) {
 		late := behind > 0 && s.newestAt.Sub(f.at) >= max(s.rtt.mean/2, 10*time.Millisecond)
 		if behind >= s.tolerance || late || i == 0 && s.dups == lostAfter {
 			s.markLost(f)
-			s.cong.lost(now, f.at)
+			if !f.sound || f.times > 1 { // else it was too long, most likely
+				s.cong.lost(now, f.at)
+			}
 		}
 	}
 }

@@ -17,11 +17,11 @@ const (
 	defaultMaxConns    = 400
 	defaultMaxHalfOpen = 64
 	defaultWindow      = 1 << 20
-	// Sizes of UDP payload that pass nearly everywhere: that of libutp, and what
-	// IPv6 has to carry, 1280 less its headers.
-	packet4 = 1402
-	packet6 = 1232
-	minSize = 150 // of a packet; LT's smallest
+	// Sizes of UDP payload: what passes everywhere, as IPv6 has to carry 1280 with its
+	// headers; and what passes nearly everywhere over IPv4 (libutp).
+	packetSafe = 1232
+	packetFull = 1402
+	minSize    = 150 // of a packet; LT's smallest
 )
 
 // Config holds the settings of a socket. The zero value is useful.
@@ -43,20 +43,23 @@ type Config struct {
 	// those in flight; 0: 1 MiB.
 	Window int
 
-	// Packet is the size of UDP payload; 0: 1402, 1232 over IPv6.
+	// Packet is the size of UDP payload; 0: 1232, and over IPv4 1402 where that
+	// proves to pass.
 	Packet int
 }
 
-// payload is how much a packet carries.
-func (c *Config) payload(to netip.Addr) int {
-	size := c.Packet
-	if size == 0 {
-		size = packet4
-		if to.Is6() {
-			size = packet6
-		}
+// payload is how much a packet carries at first, and how much when it is known that
+// longer ones pass.
+func (c *Config) payload(to netip.Addr) (safe, full int) {
+	if c.Packet != 0 {
+		n := max(c.Packet, minSize) - headerLen
+		return n, n
 	}
-	return max(size, minSize) - headerLen
+	safe, full = packetSafe-headerLen, packetFull-headerLen
+	if to.Is6() {
+		full = safe
+	}
+	return safe, full
 }
 
 // Socket speaks uTP on a UDP socket, which it reads alone but others may write to.

@@ -43,6 +43,7 @@ const (
 	maxFlight    = 1000             // packets; a libutp keeps 1024 out of order
 	oldAcks      = 3                // as old may an acknowledgement be (libutp)
 	lostAfter    = 3                // later packets that arrived (BEP 29)
+	maxSoundings = 3                // tries of longer packets; guess
 	maxTolerance = 48               // the same, on paths that change the order; guess
 	windowSlack  = 64 << 10         // bytes that we take beyond our window
 )
@@ -66,6 +67,7 @@ type sent struct {
 	fin   bool
 	acked bool // selectively
 	lost  bool // to be sent again
+	sound bool // when it was sent first, it was as long as a full packet
 }
 
 // stream is the state of one connection, owned by the goroutine of its socket, or
@@ -102,6 +104,9 @@ type stream struct {
 	persist    time.Duration
 	cong       ledbat
 	full       bool // the congestion window kept us from sending
+	fullSize   int  // bytes of payload that a packet may have if longer ones pass
+	sounding   bool // a packet is under way that finds that out
+	soundings  int
 	rtt        roundTrips
 	ours       delayHistory // of our packets, as the peer measures
 	theirs     delayHistory

@@ -278,7 +278,7 @@ func TestReset(t *testing.T) {
 // nothing of its packet does.
 func TestForgedAcks(t *testing.T) {
 	for _, d := range []int{5, 100, 32767, -5, -3000} {
-		g := newStage(t, Config{})
+		g := newStage(t, Config{Packet: packetFull})
 		p := g.asks(100, 1)
 		p.s.conn.Write(bytes.Repeat([]byte("x"), 4000)) // three packets
 		if got := names(g.take()); got != "DDD" {
@@ -418,7 +418,7 @@ func TestDeadPeer(t *testing.T) {
 // selective acknowledgement or by three that say nothing new.
 func TestFastRetransmit(t *testing.T) {
 	write := func() (*stage, *peerOf, []packet) {
-		g := newStage(t, Config{})
+		g := newStage(t, Config{Packet: packetFull})
 		p := g.asks(100, 1)
 		p.s.conn.Write(bytes.Repeat([]byte("x"), 5000)) // four packets
 		return g, p, g.take()
