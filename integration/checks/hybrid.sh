@@ -2,25 +2,30 @@
 
 # leech_hybrid ID HOST:PORT MAGNET: a client that knows the torrent by this only finds us in the DHT and gets all of it.
 leech_hybrid() {
-	local hash=${3##*:}
 	farm "{\"op\":\"session\",\"id\":\"$1\",\"listen\":\"$2\",\"bootstrap\":\"$leech_ip:6880\"}"
 	sleep 1 # for its node ID, see peers.py
 	farm "{\"op\":\"nodes\",\"id\":\"$1\",\"nodes\":$(dht_json)}"
-	farm "{\"op\":\"leech\",\"id\":\"$1\",\"magnet\":\"$3\",\"save\":\"$tmp/$1\"}"
+	leech_by "$1" "$3"
+}
+
+# leech_by ID MAGNET: the session gets all of it, and ends.
+leech_by() {
+	local hash=${2##*:}
+	farm "{\"op\":\"leech\",\"id\":\"$1\",\"magnet\":\"$2\",\"save\":\"$tmp/$1\"}"
 	farm "{\"op\":\"wait\",\"id\":\"$1\",\"hash\":\"${hash#1220}\",\"timeout\":60}"
 	diff -r "$tmp/$1/hybrid" "$tmp/data/hybrid"
 	farm "{\"op\":\"close\",\"id\":\"$1\"}"
 }
 
-# We are given one hash only. The tracker and the DHT hear both as soon as there is metadata, and whoever knows only one of
-# them gets all of it from us.
+# We are given one hash only. The tracker, the DHT and the neighbours hear both as soon as there is metadata, and whoever knows
+# only one of them gets all of it from us.
 hybrids() {
-	local v2 url="http%3A%2F%2F$tracker_ip%3A6969%2Fannounce"
+	local id v2 url="http%3A%2F%2F$tracker_ip%3A6969%2Fannounce"
 	export here # for scrape
 	v2=$(cat "$tmp/torrents/hybrid.hash2")
 	farm "{\"op\":\"session\",\"id\":\"hybrid\",\"listen\":\"$pex_net.1:6893\",\"dht\":false}"
 	seed_libtorrent hybrid hybrid
-	mount_fs hybrid --no-lpd --dht-bootstrap "$(dht_addrs 3)"
+	mount_fs hybrid --dht-bootstrap "$(dht_addrs 3)"
 	mkdir "$tmp/mnt/hybrid/magnet:?xt=urn:btmh:1220$v2&x.pe=$pex_net.1:6893&tr=$url"
 	equal hybrid hybrid
 	farm '{"op":"close","id":"hybrid"}'
@@ -30,6 +35,11 @@ hybrids() {
 	soon 10 at_tracker hybrid-v2
 	leech_hybrid by-v1 "$pex_net.2:6893" "magnet:?xt=urn:btih:$(hash_of hybrid)"
 	leech_hybrid by-v2 "$pex_net.3:6893" "magnet:?xt=urn:btmh:1220$v2"
+	for id in v1 v2; do
+		farm "{\"op\":\"session\",\"id\":\"lpd-$id\",\"listen\":\"$pex_net.5:69${id#v}3\",\"dht\":false,\"lsd\":true}"
+	done
+	leech_by lpd-v1 "magnet:?xt=urn:btih:$(hash_of hybrid)"
+	leech_by lpd-v2 "magnet:?xt=urn:btmh:1220$v2"
 	umount_fs hybrid
 }
 
