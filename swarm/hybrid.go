@@ -36,12 +36,15 @@ func (s *AddSpec) secondHash() metainfo.InfoHash {
 	return s.SecondHash
 }
 
-// alsoKnown lets a torrent be found by a second info-hash; false if it has it
-// already, if another torrent has it, or if the torrent was removed. A zero hash
-// takes the second one away. It returns the one that it had. s.mu is held.
+// alsoKnown lets a torrent be found by a second info-hash instead of the one that it
+// had, which is returned; false if it has it already, or was removed. A zero hash, or
+// one that another torrent has, takes the second one away. s.mu is held.
 func (s *Session) alsoKnown(t *Torrent, hash metainfo.InfoHash) (old metainfo.InfoHash, changed bool) {
 	old = t.second
-	if s.torrents[t.spec.InfoHash] != t || hash == old || s.torrents[hash] != nil {
+	if owner := s.torrents[hash]; owner != nil && owner != t {
+		hash = metainfo.InfoHash{}
+	}
+	if s.torrents[t.spec.InfoHash] != t || hash == old {
 		return old, false
 	}
 	delete(s.torrents, old)
@@ -99,6 +102,7 @@ func (t *Torrent) setSecond(hash metainfo.InfoHash, sure bool) {
 	}
 	t.sure = sure
 	old, changed := s.alsoKnown(t, hash)
+	hash = t.second
 	s.mu.Unlock()
 	if !changed {
 		return

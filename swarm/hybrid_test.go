@@ -93,6 +93,20 @@ func TestSecondHash(t *testing.T) {
 		if c.session.torrent(wrong) != nil {
 			t.Error("a link counts more than the info")
 		}
+
+		// The true one belongs to another torrent, and a wrong one was told.
+		d := w.join(joins{})
+		other, err := d.session.Add(AddSpec{InfoHash: w.tor.InfoHashV2.Truncated(), Name: "other", Store: newShelf(w.tor)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.torrent.AddHash(wrong)
+		d.torrent.AddPeers(w.peers)
+		<-d.info
+		time.Sleep(time.Second)
+		if v1, v2 := knownBy(d); v1 != d.torrent || v2 != other || d.session.torrent(wrong) != nil || len(d.torrent.finders.all()) != 1 {
+			t.Error("two torrents share a hash, or one keeps a wrong one")
+		}
 	})
 }
 
