@@ -16,7 +16,7 @@ here=$PWD/integration
 python=/usr/bin/python3 # Debian's, which has libtorrent
 
 if [ "${MAGNETFS_INTEGRATION:-}" != inside ]; then
-	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker danted microsocks mpv ffmpeg ffprobe ffmpegthumbnailer file ip tc ss nft openssl nsenter unshare setpriv jq ps diff setfattr tmux mandoc zsh fish rsync fio man tar systemctl; do
+	for tool in go "$python" fusermount3 transmission-daemon aria2c opentracker danted microsocks miniupnpd mpv ffmpeg ffprobe ffmpegthumbnailer file ip tc ss nft openssl nsenter unshare setpriv jq ps diff setfattr tmux mandoc zsh fish rsync fio man tar systemctl; do
 		command -v "$tool" >/dev/null || missing="${missing:-} $tool"
 	done
 	"$python" -c 'import libtorrent' || missing="${missing:-} python3-libtorrent"
@@ -83,7 +83,7 @@ checks=(
 	serves_libtorrent serves_aria2 version_2 utp_only_seed serves_utp utp_off down_limit up_limit
 	utp_over_bad_lines
 	tracker_is_back holepunch holepunch_relay
-	one_interface_only proxy_only block_list
+	one_interface_only proxy_only block_list port_mapping
 	hostile_metainfo hostile_metadata wrong_metadata bad_peers_do_not_harm pex_flood
 	ctrl_c_in_cat ctrl_c_in_dd ctrl_c_in_python ctrl_c_in_mpv kill_9 kill_9_of_a_mapped_reader harmless_signals
 	waiting_reads

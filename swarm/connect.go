@@ -144,13 +144,17 @@ func (l *loop) greet(r *remote) {
 func (l *loop) private() bool { return l.info != nil && l.info.Private }
 
 func (l *loop) sendExtHandshake(r *remote) {
+	port := l.port
+	if r.addr.Addr().Unmap().Is4() {
+		port = l.do.reachedAt()
+	}
 	h := wire.ExtHandshake{
 		M: map[string]uint8{
 			wire.UTMetadata: wire.IDMetadata,
 			wire.LTDontHave: wire.IDDontHave,
 			wire.UploadOnly: wire.IDUploadOnly,
 		},
-		Port:    l.port,
+		Port:    port,
 		Version: clientVersion,
 		Reqq:    maxServeQueue,
 		YourIP:  r.addr.Addr().Unmap(),

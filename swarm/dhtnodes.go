@@ -160,7 +160,7 @@ func (s *Session) external() (selves [2]netip.AddrPort) {
 	}
 	for i, srv := range s.dht.servers {
 		if a := srv.External(); a.IsValid() {
-			selves[i] = netip.AddrPortFrom(a, s.port)
+			selves[i] = netip.AddrPortFrom(a, s.reachedAt())
 		}
 	}
 	return selves

@@ -177,9 +177,10 @@ func (f *finder) lookup(ctx context.Context, ds *dhtSearch) int {
 	ds.running = true
 	f.mu.Unlock()
 	now := f.t.Status()
+	port, implied := f.t.session.announces(ds.server)
 	opts := dht.PeersOptions{
-		Announce: true, Port: f.t.session.Port(), Seed: now.Pieces > 0 && now.HavePieces == now.Pieces,
-		ImpliedPort: len(f.t.session.utp) > 0, // behind a NAT the port of our packets is where uTP is reached
+		Announce: true, Port: int(port), Seed: now.Pieces > 0 && now.HavePieces == now.Pieces,
+		ImpliedPort: implied, // behind a NAT the port of our packets is where uTP is reached
 	}
 	st, err := ds.server.Peers(ctx, f.hash, opts,
 		func(peers []netip.AddrPort, from netip.AddrPort) {
@@ -233,6 +234,7 @@ func (f *finder) track() {
 		InfoHash: f.hash,
 		PeerID:   s.peerID,
 		Port:     s.port,
+		PortNow:  s.reachedAt,
 		Key:      s.key,
 		Crypto:   trackerCrypto(s.encryption),
 		Tiers:    f.tiers,

@@ -40,6 +40,8 @@ const (
 // effects are the things that a loop has done elsewhere, because they take time.
 // Each returns at once; results come back as events.
 type effects interface {
+	// reachedAt is the port that others can dial.
+	reachedAt() uint16
 	// blocks tells whether an address is on the block list.
 	blocks(netip.Addr) bool
 	// dial connects: evConnected or evDialFailed follows.

@@ -72,6 +72,7 @@ func (f *fakeEffects) serveHashes(picker.PeerID, conn, *metainfo.Info, wire.Hash
 	f.hashesServed++
 }
 func (f *fakeEffects) reachable() bool             { return f.reached }
+func (f *fakeEffects) reachedAt() uint16           { return 6881 }
 func (f *fakeEffects) blocks(a netip.Addr) bool    { return f.blocked.Blocks(a) }
 func (f *fakeEffects) external() [2]netip.AddrPort { return f.selves }
 func (f *fakeEffects) claim(addr netip.AddrPort, c claim) bool {

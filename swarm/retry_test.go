@@ -35,3 +35,14 @@ func TestRetry(t *testing.T) {
 		t.Errorf("dialled %v when the network was back", got)
 	}
 }
+
+// What others are told is the port that a router has mapped, while it has.
+func TestMapped(t *testing.T) {
+	s := &Session{port: 6881}
+	for _, tt := range []struct{ mapped, want uint16 }{{0, 6881}, {40000, 40000}, {0, 6881}} {
+		s.SetMapped(tt.mapped)
+		if got := s.reachedAt(); got != tt.want {
+			t.Errorf("mapped to %d: %d", tt.mapped, got)
+		}
+	}
+}

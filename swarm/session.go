@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"magnetfs/swarm/blocklist"
+	"magnetfs/swarm/dht"
 	"magnetfs/swarm/lpd"
 	"magnetfs/swarm/metainfo"
 	"magnetfs/swarm/mse"
@@ -109,7 +110,8 @@ type Session struct {
 	noUpload atomic.Bool
 
 	blockList atomic.Pointer[blocklist.List]
-	refused   atomic.Int64 // see Refused
+	refused   atomic.Int64  // see Refused
+	mapped    atomic.Uint32 // port that a router has mapped to ours; 0: none
 
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -214,6 +216,43 @@ func (s *Session) open(cfg Config) error {
 	}
 	return nil
 }
+
+// SetMapped says that others reach us by this port of IPv4, which a router has mapped to ours;
+// 0: none has.
+func (s *Session) SetMapped(port uint16) {
+	was := s.reachedAt()
+	s.mapped.Store(uint32(port))
+	if s.reachedAt() == was {
+		return
+	}
+	s.mu.Lock()
+	torrents := slices.Collect(maps.Values(s.torrents))
+	s.mu.Unlock()
+	for _, t := range torrents {
+		if t.Status().State != StateIdle { // others announce themselves when their time comes
+			t.finders.needPeers()
+		}
+	}
+}
+
+// reachedAt is the port that others can dial by IPv4, as far as we know.
+func (s *Session) reachedAt() uint16 {
+	if p := s.mapped.Load(); p != 0 {
+		return uint16(p)
+	}
+	return s.port
+}
+
+// announces is the port that a DHT node announces, and whether others should rather
+// take the one that its packets come from, which behind a NAT is where uTP is reached.
+func (s *Session) announces(srv *dht.Server) (port uint16, implied bool) {
+	if srv == s.dht.servers[dht.IPv4] && s.mapped.Load() != 0 {
+		return s.reachedAt(), false
+	}
+	return s.port, len(s.utp) > 0
+}
+
+func (t *Torrent) reachedAt() uint16 { return t.session.reachedAt() }
 
 // Port returns where the session listens.
 func (s *Session) Port() int { return int(s.port) }

@@ -13,6 +13,7 @@ import (
 
 	"magnetfs/swarm"
 	"magnetfs/swarm/netdev"
+	"magnetfs/swarm/portmap"
 	"magnetfs/swarm/socks"
 )
 
@@ -22,6 +23,7 @@ type reachOptions struct {
 	dns          []string
 	proxy        proxyURL
 	blocklist    string
+	noMapping    bool
 }
 
 func (o *reachOptions) register(f *pflag.FlagSet) {
@@ -29,6 +31,7 @@ func (o *reachOptions) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.dns, "dns", nil, "servers that are asked for names with --interface, as `address` or address:port (default: those of /etc/resolv.conf)")
 	f.Var(&o.proxy, "proxy", "use only this SOCKS5 proxy, for everything: a `url`, socks5://[user:password@]host:port")
 	f.StringVar(&o.blocklist, "blocklist", "", "connect with nobody on this list, a `file` of PeerGuardian, eMule or networks, also packed with gzip; SIGHUP reads it again")
+	f.BoolVar(&o.noMapping, "no-port-mapping", false, "do not ask the router (PCP, NAT-PMP, UPnP) to let peers connect to us")
 }
 
 // maxInterface is the length of an interface's name, as Linux has it.
@@ -84,10 +87,15 @@ type reach struct {
 	proxy  *socks.Proxy   // nil: none
 	url    string         // of the proxy, without the password
 	list   *blocked       // nil: nobody is blocked
+	log    *slog.Logger
+
+	noMapping bool
+	port      int             // where we listen
+	mapper    *portmap.Mapper // nil: the router is asked for nothing
 }
 
 func (o *reachOptions) openReach(log *slog.Logger) (*reach, error) {
-	r := &reach{}
+	r := &reach{log: log, noMapping: o.noMapping || o.proxy.addr != ""} // a proxy is not to be gone round
 	if o.netInterface != "" {
 		servers, _ := o.servers() // checked before
 		r.device = netdev.New(netdev.Config{Name: o.netInterface, Servers: servers, Log: log})
@@ -155,6 +163,14 @@ func (r *reach) attach(s *swarm.Session) {
 	if r.proxy != nil {
 		r.proxy.OnBack(s.Retry)
 	}
+	if r.port = s.Port(); r.noMapping {
+		return
+	}
+	cfg := portmap.Config{Port: uint16(r.port), Log: r.log, OnPort: s.SetMapped}
+	if r.device != nil {
+		cfg.Device, cfg.Dialer = r.device.Name(), r.device
+	}
+	r.mapper = portmap.New(cfg)
 }
 
 // reload reads the block list again.
@@ -167,8 +183,12 @@ func (r *reach) reload(log *slog.Logger) {
 	}
 }
 
-// Close ends what watches the network, after the session.
+// Close ends what watches the network, and has the router take the port back; after the
+// session.
 func (r *reach) Close() error {
+	if r.mapper != nil {
+		_ = r.mapper.Close()
+	}
 	if r.device != nil {
 		return r.device.Close()
 	}
@@ -182,6 +202,8 @@ type networkReport struct {
 	Interface string       `json:"interface,omitempty"` // empty: any
 	Addresses []netip.Addr `json:"addresses,omitempty"` // of the interface
 	Proxy     string       `json:"proxy,omitempty"`     // empty: none
+	Port      int          `json:"port"`                // where peers reach this host
+	Mapping   *mappingJSON `json:"mapping,omitempty"`   // nil: the router is asked for none
 	Blocked   int          `json:"blocked,omitempty"`   // ranges of the block list
 	Refused   int64        `json:"refused,omitempty"`   // who dialled us and is on it
 	Error     string       `json:"error,omitempty"`     // why nothing can be sent
@@ -192,7 +214,10 @@ func (r *reach) report() (n networkReport) {
 	if r.device != nil {
 		n.Interface, n.Addresses = r.device.Name(), r.device.Addrs()
 	}
-	n.Proxy = r.url
+	n.Proxy, n.Port = r.url, r.port
+	if r.mapper != nil {
+		n.Mapping = mappingReport(r.mapper.Status())
+	}
 	if r.list != nil {
 		n.Blocked, n.Refused = r.list.counts()
 	}
@@ -227,6 +252,9 @@ func (r *reach) notice() string {
 		by = append(by, n.Error)
 	case n.UDPError != "":
 		by = append(by, n.UDPError+": no DHT, uTP and UDP trackers")
+	}
+	if n.Mapping != nil && n.Mapping.Method != "" {
+		by = append(by, fmt.Sprintf("reached at %s (%s)", n.Mapping.External, n.Mapping.Method))
 	}
 	if n.Blocked > 0 {
 		by = append(by, fmt.Sprintf("%d ranges of addresses are blocked", n.Blocked))

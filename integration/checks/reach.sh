@@ -204,3 +204,73 @@ block_list() {
 
 dht_finds() { row "$1" "$2" DHT | jq -e '(.seeds // 0) + (.peers // 0) > 0'; }
 nobody_connected() { jq -e '.connected | length == 0' "$tmp/mnt/$1/.magnetfs/by-hash/$2/status.json"; }
+
+# upnpd OPTION…: miniupnpd on the router of behind_c, with these of enable_upnp and enable_natpmp.
+upnpd() {
+	cat >"$tmp/miniupnpd.conf" <<-END
+		ext_ifname=wan
+		ext_ip=5.5.5.5
+		listening_ip=lan
+		port=5000
+		$1
+		$2
+		uuid=b0b5c8a0-0000-4000-8000-0123456789ab
+		upnp_table_name=mapping
+		upnp_nat_table_name=mapping
+		upnp_forward_chain=forwarding
+		upnp_nat_chain=incoming
+		upnp_nat_postrouting_chain=outgoing
+		allow 1024-65535 0.0.0.0/0 1024-65535
+	END
+	nsenter --net="/proc/$(cat "$tmp/space/gate_c")/ns/net" -- miniupnpd -d -f "$tmp/miniupnpd.conf" -P "$tmp/miniupnpd.pid" >"$tmp/log/miniupnpd" 2>&1 &
+	upnpd=$!
+}
+
+# mappings: what the router sends on to a port of behind_c.
+mappings() { in_space gate_c nft list table inet mapping | grep -c "dnat" || true; }
+no_mappings() { [ "$(mappings)" = 0 ]; }
+
+# The router lets others in as long as a mount is there, asked by PCP and, where that is not spoken, by UPnP.
+port_mapping() {
+	local by option port n=0 hash
+	hash=$(hash_of spelled.bin)
+	echo 1 >/proc/sys/net/ipv4/ip_forward
+	gate c 198.18.212 192.168.9
+	in_space gate_c sh -e <<-END
+		nft flush chain ip filter forward
+		nft add table inet mapping
+		nft add chain inet mapping forwarding
+		nft add chain inet mapping incoming
+		nft add chain inet mapping outgoing
+		nft add chain inet mapping pre '{ type nat hook prerouting priority -100; }'
+		nft add rule inet mapping pre jump incoming
+		nft add chain inet mapping post '{ type nat hook postrouting priority 99; }'
+		nft add rule inet mapping post jump outgoing
+	END
+	for by in PCP UPnP; do
+		option=("enable_upnp=no" "enable_natpmp=yes")
+		[ $by = PCP ] || option=("enable_upnp=yes" "enable_natpmp=no")
+		upnpd "${option[@]}"
+		soon 5 in_space gate_c sh -c 'ss -Hlun | grep -q ":5351 \|:1900 "'
+		XDG_STATE_HOME=$tmp/state/mapped XDG_CACHE_HOME=${tmp%/run}/cache/mapped in_space behind_c timeout 20 "$magnetfs" mount "$tmp/mnt/mapped" \
+			--log-level debug --no-dht
+		soon 20 network_says mapped ".mapping.method == \"$by\""
+		port=$(jq -r .port "$tmp/mnt/mapped/.magnetfs/network.json")
+		network_says mapped ".mapping.external == \"5.5.5.5:$port\""
+		contains "$("$magnetfs" status "$tmp/mnt/mapped")" "reached at 5.5.5.5:$port ($by)"
+		[ "$(mappings)" -ge 2 ] || fail "the router has $(mappings) mappings"
+		# Somebody outside connects to us, by the router's address, and is served.
+		[ -e "$tmp/mnt/mapped/spelled.bin" ] || add mapped spelled.bin "$libtorrent_ip:6881"
+		equal mapped spelled.bin
+		mkdir "$tmp/comer-$by"
+		farm "{\"op\":\"session\",\"id\":\"comer-$by\",\"listen\":\"$leech_ip:689$((++n))\",\"dht\":false}"
+		farm "{\"op\":\"leech\",\"id\":\"comer-$by\",\"magnet\":\"magnet:?xt=urn:btih:$hash\",\"save\":\"$tmp/comer-$by\"}"
+		farm "{\"op\":\"connect\",\"id\":\"comer-$by\",\"hash\":\"$hash\",\"peer\":[\"198.18.212.1\",$port]}"
+		farm "{\"op\":\"wait\",\"id\":\"comer-$by\",\"hash\":\"$hash\",\"timeout\":30}"
+		cmp "$tmp/comer-$by/spelled.bin" "$tmp/data/spelled.bin"
+		umount_fs mapped
+		soon 5 no_mappings
+		kill "$upnpd"
+		wait "$upnpd" || true
+	done
+}

@@ -102,3 +102,6 @@ func isLocal(ip netip.Addr) bool {
 	return ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsLoopback() ||
 		carrier.Contains(ip) || oldSite.Contains(ip.WithZone(""))
 }
+
+// Private tells whether an address is of a net that is not routed in the Internet, this host included.
+func Private(ip netip.Addr) bool { return isLocal(ip.Unmap()) }

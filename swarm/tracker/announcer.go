@@ -21,6 +21,8 @@ type Config struct {
 	InfoHash [20]byte // of v2 torrents the first 20 bytes
 	PeerID   [20]byte
 	Port     uint16 // where we listen for peers
+	// PortNow, if set, is the port by which others reach us at the moment; 0: Port.
+	PortNow func() uint16
 	// Key is a random number, the same for all torrents of a session: by it a
 	// tracker knows us when our address has changed.
 	Key    uint32
@@ -150,6 +152,16 @@ func (a *Announcer) AnnounceNow() { a.post(evHurry{}) }
 // Retry asks for announces to all trackers that did not answer, at once: they could
 // not be reached, and can now.
 func (a *Announcer) Retry() { a.post(evRetry{}) }
+
+// port is the one that is announced.
+func (a *Announcer) port() uint16 {
+	if a.cfg.PortNow != nil {
+		if p := a.cfg.PortNow(); p != 0 {
+			return p
+		}
+	}
+	return a.cfg.Port
+}
 
 // AddTrackers adds tiers; trackers that are known already are skipped.
 func (a *Announcer) AddTrackers(tiers [][]string) { a.post(evAdd{tiers}) }
@@ -281,7 +293,7 @@ func (a *Announcer) scrape(j job) {
 // complete fills in what core does not know.
 func (a *Announcer) complete(r Request) Request {
 	r.InfoHash, r.PeerID = a.cfg.InfoHash, a.cfg.PeerID
-	r.Port, r.Key, r.Crypto = a.cfg.Port, a.cfg.Key, a.cfg.Crypto
+	r.Port, r.Key, r.Crypto = a.port(), a.cfg.Key, a.cfg.Crypto
 	return r
 }
 

@@ -303,3 +303,15 @@ func TestRealSockets(t *testing.T) {
 		t.Errorf("the tracker got %s", log)
 	}
 }
+
+// The port announced is the one of the moment, if one is known.
+func TestPortNow(t *testing.T) {
+	var now uint16
+	a := &Announcer{cfg: Config{Port: 6881, PortNow: func() uint16 { return now }}}
+	for port, want := range map[uint16]uint16{0: 6881, 40000: 40000} {
+		now = port
+		if got := a.complete(Request{}).Port; got != want {
+			t.Errorf("%d announced, want %d", got, want)
+		}
+	}
+}
