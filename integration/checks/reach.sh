@@ -74,11 +74,26 @@ one_interface_only() {
 	tunnel_up
 	equal tunnelled from-libtorrent.bin
 	umount_fs tunnelled
+	[ -z "$MAGNETFS_ROOT" ] || one_interface_for_a_user
 	echo "$(sent tun0) packets by the last tun0"
 	cat "$tmp/log/sniff-lan0"
 	same "$(grep -v -e ready -e reset "$tmp/log/sniff-lan0" || true)" ""
 	exits 2 mount_vpn tunnelled --interface "no such name"
 	exits 2 mount_vpn tunnelled --interface tun0 --dns nowhere
+}
+
+# The same for somebody who may not bind anew what is bound: sockets are opened anew.
+one_interface_for_a_user() {
+	local m=$tmp/tunnelled/t
+	install -d -o 65534 -g 65534 "$tmp/tunnelled"
+	in_space vpn setpriv --reuid 65534 --regid 65534 --clear-groups -- env XDG_STATE_HOME="$tmp/tunnelled/state" HOME="$tmp/tunnelled" \
+		timeout 20 "$magnetfs" mount "$m" --interface tun0 --no-dht --disk 0
+	in_space vpn ip link del tun0
+	tunnel_up
+	as_user mkdir "$m/magnet:?xt=urn:btih:$(hash_of spelled.bin)&x.pe=$libtorrent_ip:6881"
+	soon 15 as_user test -e "$m/spelled.bin"
+	as_user timeout 20 cmp "$m/spelled.bin/spelled.bin" "$tmp/data/spelled.bin"
+	as_user timeout 20 "$magnetfs" umount "$m"
 }
 
 # dante_up: a SOCKS5 proxy with UDP at 198.18.221.1:1080.
