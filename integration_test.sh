@@ -82,7 +82,7 @@ checks=(
 	libtorrent_alone aria2_alone xpe_only lpd_only routers_by_name
 	serves_libtorrent serves_aria2 version_2 utp_only_seed serves_utp utp_off down_limit up_limit
 	utp_over_bad_lines
-	tracker_is_back holepunch holepunch_relay
+	tracker_is_back holepunch holepunch_relay lan_first room_for_others
 	one_interface_only proxy_only block_list port_mapping
 	hostile_metainfo hostile_metadata wrong_metadata bad_peers_do_not_harm pex_flood
 	ctrl_c_in_cat ctrl_c_in_dd ctrl_c_in_python ctrl_c_in_mpv kill_9 kill_9_of_a_mapped_reader harmless_signals

@@ -116,7 +116,7 @@ pex_flood() {
 	nft add rule ip flood out ip daddr 198.18.222.222 tcp flags syn counter name victim
 	nft add rule ip flood out ip daddr '{ 10.0.0.0/8, 192.168.0.0/16, 169.254.0.0/16, 0.0.0.0/8, 224.0.0.0/3, 198.18.250.250 }' meta l4proto '{ tcp, udp }' counter name martians
 	nft add rule ip flood out ip daddr 127.0.0.1 tcp dport 6881 counter name martians
-	add flood flood.bin "$fake:7150" "$fake:7151"
+	add flood flood.bin "$self_ip:$port" "$fake:7150" "$fake:7151" # one is ourselves, of whom they tell as well
 	soon 10 test -e "$tmp/mnt/flood/flood.bin"
 	before=$(rss_of flood)
 	timeout 60 cmp "$tmp/mnt/flood/flood.bin/flood.bin" "$tmp/data/flood.bin" &
@@ -133,11 +133,40 @@ pex_flood() {
 	same "$(flooded martians)" 0
 	grep -h told "$tmp"/log/fake-715? | while read -r _ n; do [ "$n" -le 8 ]; done
 	[ "$(rss_of flood)" -le $((before + 40)) ]
+	same "$(log_of flood | grep -c "connected to ourselves")" 1
 	mkdir "$tmp/mnt/flood/magnet:?xt=urn:btih:$hash&x.pe=$libtorrent_ip:6881"
 	wait "$!"
 	nft delete table ip flood
 	umount_fs flood
 }
+
+# What we dial has its limit, and a place is left for somebody who dials us. All have everything, and give nothing.
+room_for_others() {
+	local hash i args=() peers=()
+	hash=$(hash_of dead.bin)
+	for i in {7200..7275}; do
+		args+=("$fake:$i=dead=$(torrent_of dead.bin)")
+		peers+=("$fake:$i")
+	done
+	in_peers "$python" "$here/fakepeer.py" "${args[@]}" >"$tmp/log/fake-room" 2>&1 &
+	soon 10 grep -q ready "$tmp/log/fake-room"
+	mount_fs room --no-lpd --no-dht
+	mkdir "$tmp/mnt/room/magnet:?xt=urn:btih:$hash$(printf '&x.pe=%s' "${peers[@]:0:38}")"
+	mkdir "$tmp/mnt/room/magnet:?xt=urn:btih:$hash$(printf '&x.pe=%s' "${peers[@]:38}")"
+	soon 10 test -e "$tmp/mnt/room/dead.bin"
+	timeout 60 cat "$tmp/mnt/room/dead.bin/dead.bin" >"$tmp/room" &
+	soon 20 peers_are room "$hash" '. == true' 60
+	farm "{\"op\":\"session\",\"id\":\"room\",\"listen\":\"$leech_ip:6893\",\"dht\":false}"
+	farm "{\"op\":\"leech\",\"id\":\"room\",\"magnet\":\"magnet:?xt=urn:btih:$hash\",\"save\":\"$tmp/leech-room\",\"peer\":[\"$self_ip\",$(port_of room)]}"
+	soon 20 peers_are room "$hash" '. == false' 1
+	peers_are room "$hash" '. == true' 60
+	umount_fs room
+	wait "$!" || true
+	farm "{\"op\":\"remove\",\"id\":\"room\",\"hash\":\"$hash\"}"
+}
+
+# peers_are MOUNT HASH JQ N: so many connected peers were dialled by us, or were not.
+peers_are() { jq -e "[.connected[].outgoing == true | select($3)] | length == $4" "$tmp/mnt/$1/.magnetfs/by-hash/$2/status.json"; }
 
 wrong_metadata() {
 	fake wrongmeta wrongmeta.bin 7121
