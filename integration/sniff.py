@@ -3,7 +3,7 @@
 
 One line for each packet with the info-hash, in bytes or in hex digits: "UDP FROM TO" or "TCP handshake FROM TO"; and
 "ut_pex FROM TO" for each offer of peer exchange. Without a hash, one line for each packet that leaves: "TCP FROM TO", with
-"reset" behind it, "UDP FROM TO", or what it is else. Runs until it is killed; prints "ready" first.
+"reset" behind it, "UDP FROM TO", "ICMP unreachable FROM TO", or what it is else. Runs until it is killed; prints "ready" first.
 """
 import os, socket, struct, sys
 
@@ -19,7 +19,9 @@ def main():
             if kind != socket.PACKET_OUTGOING:
                 continue
             if b[0] >> 4 != 4 or b[9] not in (6, 17):
-                if not raw:
+                if not raw and b[0] >> 4 == 4 and b[9] == 1 and b[(b[0] & 15) * 4] == 3:
+                    print('ICMP unreachable', socket.inet_ntoa(b[12:16]), socket.inet_ntoa(b[16:20]), flush=True)
+                elif not raw:
                     print('other %04x %s' % (proto, b[:20].hex()), flush=True)
                 continue
             ip = (b[0] & 15) * 4

@@ -236,6 +236,17 @@ func (r *reach) files() map[string]func() ([]byte, error) {
 	}}
 }
 
+// warning says why nothing can be sent, or only a part; empty if all can.
+func (r *reach) warning() string {
+	switch n := r.report(); {
+	case n.Error != "":
+		return n.Error
+	case n.UDPError != "":
+		return n.UDPError + ": no DHT, uTP and UDP trackers"
+	}
+	return ""
+}
+
 // notice is the line of the status about the network, empty if there is nothing to
 // say.
 func (r *reach) notice() string {
@@ -246,12 +257,6 @@ func (r *reach) notice() string {
 	}
 	if n.Interface != "" {
 		by = append(by, "only by the interface "+n.Interface)
-	}
-	switch {
-	case n.Error != "":
-		by = append(by, n.Error)
-	case n.UDPError != "":
-		by = append(by, n.UDPError+": no DHT, uTP and UDP trackers")
 	}
 	if n.Mapping != nil && n.Mapping.Method != "" {
 		by = append(by, fmt.Sprintf("reached at %s (%s)", n.Mapping.External, n.Mapping.Method))

@@ -107,7 +107,7 @@ func (o *mountOptions) serve(dir string, log *slog.Logger, ready func(target str
 		return err
 	}
 	defer func() { err = errors.Join(err, library.Close()) }()
-	warn := &warnings{library, tier, diskErr}
+	warn := &warnings{library, tier, diskErr, reach}
 	limits := &liveLimits{options: o, session: session}
 	server, err := fs.Mount(fs.Config{
 		Library:    library,

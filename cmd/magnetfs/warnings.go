@@ -15,12 +15,16 @@ type warnings struct {
 	library *fetch.Library
 	tier    *disk.Tier // nil: pieces are kept in memory only
 	disk    error      // why there is no tier; nil: none is wanted
+	reach   *reach
 }
 
 // list has a line for each.
 func (w *warnings) list() (lines []string) {
 	if err := w.library.Unsaved(); err != nil {
 		lines = append(lines, err.Error()+": what is added or removed now may be forgotten at the end")
+	}
+	if line := w.reach.warning(); line != "" {
+		lines = append(lines, line)
 	}
 	text := ""
 	if w.disk != nil {

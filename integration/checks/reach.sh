@@ -7,7 +7,7 @@ tunnel_up() {
 		in_space vpn sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 		echo 1 >/proc/sys/net/ipv4/ip_forward
 		link_up lan 221 10
-		# The kernel's own resets, for connections that are gone, take the host's routes; no one else need be asked for.
+		# What the kernel answers by itself, for sockets that are gone, takes the host's routes; nobody need be asked the way.
 		in_space vpn ip neigh replace 198.18.221.1 lladdr "$(ip -j link show lan1 | jq -r '.[0].address')" dev lan0 nud permanent
 		in_peers ip route add 198.18.220.0/23 via "$self_ip"
 	fi
@@ -77,7 +77,7 @@ one_interface_only() {
 	[ -z "$MAGNETFS_ROOT" ] || one_interface_for_a_user
 	echo "$(sent tun0) packets by the last tun0"
 	cat "$tmp/log/sniff-lan0"
-	same "$(grep -v -e ready -e reset "$tmp/log/sniff-lan0" || true)" ""
+	same "$(grep -v -e ready -e reset -e unreachable "$tmp/log/sniff-lan0" || true)" ""
 	exits 2 mount_vpn tunnelled --interface "no such name"
 	exits 2 mount_vpn tunnelled --interface tun0 --dns nowhere
 }
@@ -173,7 +173,7 @@ proxy_only() {
 	umount_fs proxied
 	kill $!
 
-	same "$(grep -v -e ready -e ' 198.18.221.1:' -e 'other 0806' "$tmp/log/sniff-proxy" || true)" ""
+	same "$(grep -v -e ready -e unreachable -e ' 198.18.221.1:' -e 'other 0806' "$tmp/log/sniff-proxy" || true)" ""
 	exits 2 mount_vpn proxied --proxy http://198.18.221.1:80
 }
 
