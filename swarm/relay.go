@@ -16,8 +16,10 @@ const (
 	// it must have been connected, to be connected to anew as a relay. Guesses.
 	switchQuiet = 10 * time.Second
 	switchYoung = time.Second
-	// relayEvery is how often it is seen to that there is a relay (guess).
+	// relayEvery is how often it is seen to that there is a relay, and how long a peer
+	// must have been connected to become one without need. Guesses.
 	relayEvery = 20 * time.Second
+	relayAge   = time.Minute
 )
 
 // errSwitch ends a connection by TCP with a relay.
@@ -84,7 +86,7 @@ func (l *loop) keepRelay(now time.Time) {
 		if r.via == overUTP && punchable(r) {
 			return
 		}
-		if !isLocal(r.addr.Addr()) && l.switchable(now, r) {
+		if !isLocal(r.addr.Addr()) && now.Sub(r.since) > relayAge && l.switchable(now, r) {
 			idle = r
 		}
 	}

@@ -96,7 +96,12 @@ func TestRelayKept(t *testing.T) {
 		if tt.waits {
 			s.l.since[0] = s.now
 		}
-		s.now = s.now.Add(2 * relayEvery)
+		s.now = s.now.Add(relayAge - time.Second)
+		s.do1(event{msg: evTick{}})
+		if c.closed != nil {
+			t.Fatalf("%s: closed early", tt.name)
+		}
+		s.now = s.now.Add(relayEvery + 2*time.Second)
 		s.do1(event{msg: evTick{}})
 		if (c.closed != nil) != tt.closed {
 			t.Errorf("%s: closed %v", tt.name, c.closed)
@@ -105,7 +110,7 @@ func TestRelayKept(t *testing.T) {
 			continue
 		}
 		c, _ = s.switched(t, c, r)
-		s.now = s.now.Add(2 * relayEvery)
+		s.now = s.now.Add(relayAge + 2*relayEvery)
 		s.do1(event{msg: evTick{}})
 		if c.closed != nil || len(punchesTo(t, c)) != 0 {
 			t.Errorf("%s: closed %v", tt.name, c.closed)
