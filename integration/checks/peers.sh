@@ -105,8 +105,8 @@ pex_flood() {
 	seed_libtorrent seed flood.bin
 	mount_fs flood --no-lpd --no-dht
 	port=$(port_of flood)
-	OWN_PORT=$port fake pex flood.bin 7150
-	OWN_PORT=$port fake pex flood.bin 7151
+	OWN_PORT=$port fake pex flood.bin 7400
+	OWN_PORT=$port fake pex flood.bin 7401
 	nft add table ip flood
 	nft add chain ip flood out '{ type filter hook output priority 0; }'
 	nft add counter ip flood strangers
@@ -116,22 +116,22 @@ pex_flood() {
 	nft add rule ip flood out ip daddr 198.18.222.222 tcp flags syn counter name victim
 	nft add rule ip flood out ip daddr '{ 10.0.0.0/8, 192.168.0.0/16, 169.254.0.0/16, 0.0.0.0/8, 224.0.0.0/3, 198.18.250.250 }' meta l4proto '{ tcp, udp }' counter name martians
 	nft add rule ip flood out ip daddr 127.0.0.1 tcp dport 6881 counter name martians
-	add flood flood.bin "$self_ip:$port" "$fake:7150" "$fake:7151" # one is ourselves, of whom they tell as well
+	add flood flood.bin "$self_ip:$port" "$fake:7400" "$fake:7401" # one is ourselves, of whom they tell as well
 	soon 10 test -e "$tmp/mnt/flood/flood.bin"
 	before=$(rss_of flood)
 	timeout 60 cmp "$tmp/mnt/flood/flood.bin/flood.bin" "$tmp/data/flood.bin" &
-	soon 10 grep -q told "$tmp/log/fake-7150"
-	soon 10 grep -q told "$tmp/log/fake-7151"
+	soon 10 grep -q told "$tmp/log/fake-7400"
+	soon 10 grep -q told "$tmp/log/fake-7401"
 	sleep 3
 	status=$(cat "$tmp/mnt/flood/.magnetfs/by-hash/$hash/status.json")
-	echo "$(flooded strangers) packets to strangers, $(flooded victim) to the victim, $(flooded martians) where none may go; $before and $(rss_of flood) MiB; $(cat "$tmp"/log/fake-715?)"
+	echo "$(flooded strangers) packets to strangers, $(flooded victim) to the victim, $(flooded martians) where none may go; $before and $(rss_of flood) MiB; $(cat "$tmp"/log/fake-740?)"
 	jq -e '.candidates <= 410 and ([.connected[].addr] | length <= 2)' <<<"$status"
 	jq -e '.sources[] | select(.name | contains("Peer Exch")) | .seeds + .peers <= 400' <<<"$status"
 	[ "$(flooded strangers)" -gt 10 ] # they are dialled,
 	[ "$(flooded strangers)" -le 600 ] # a few at a time
 	[ "$(flooded victim)" -le 50 ]
 	same "$(flooded martians)" 0
-	grep -h told "$tmp"/log/fake-715? | while read -r _ n; do [ "$n" -le 8 ]; done
+	grep -h told "$tmp"/log/fake-740? | while read -r _ n; do [ "$n" -le 8 ]; done
 	[ "$(rss_of flood)" -le $((before + 40)) ]
 	same "$(log_of flood | grep -c "connected to ourselves")" 1
 	mkdir "$tmp/mnt/flood/magnet:?xt=urn:btih:$hash&x.pe=$libtorrent_ip:6881"
@@ -144,7 +144,7 @@ pex_flood() {
 room_for_others() {
 	local hash i args=() peers=()
 	hash=$(hash_of dead.bin)
-	for i in {7200..7275}; do
+	for i in {7300..7375}; do
 		args+=("$fake:$i=dead=$(torrent_of dead.bin)")
 		peers+=("$fake:$i")
 	done

@@ -107,18 +107,18 @@ waiting_is_told_truly() {
 	hash=$(hash_of held.bin)
 	dir=$m/.magnetfs/by-hash/$hash
 	rm -f "$(torrent_of held.bin).release"
-	fake hold held.bin 7204
+	fake hold held.bin 7205
 	mount_fs held --no-dht --no-lpd --disk 0
 	for i in $(seq 10 16); do mkdir "$m/magnet:?xt=urn:btih:${hash:0:38}$i&dn=nobody has number $i"; done
-	"$magnetfs" add --wait "$m" "magnet:?xt=urn:btih:$hash&x.pe=$fake:7204" >/dev/null
+	"$magnetfs" add --wait "$m" "magnet:?xt=urn:btih:$hash&x.pe=$fake:7205" >/dev/null
 	dd if="$m/dead.bin/dead.bin" of="$tmp/held" bs=64k 2>/dev/null &
 	reader=$!
 	soon 10 waits_for_block "$dir"
 	# Piece 20 begins at 2.5 MiB; 7 of its 8 blocks are here, and the first 64 KiB of it are read.
 	same "$(jq -c '.readers[] | [.owner, .path, .mode, .offset] + (.waiting[] | [.offset, .length] + (.pieces[] | [.piece, .blocks, .received, .from[]]))' "$dir/status.json")" \
-		"[\"dd ($reader)\",\"dead.bin\",\"player\",2686976,2621440,65536,20,8,7,\"$fake:7204\"]"
+		"[\"dd ($reader)\",\"dead.bin\",\"player\",2686976,2621440,65536,20,8,7,\"$fake:7205\"]"
 	contains "$(cat "$dir/reads")" "dd ($reader) waits for 64 KiB at 2.5 MiB of dead.bin since "
-	contains "$(cat "$dir/reads")" ": piece 20, 7 of 8 blocks here, the rest expected from $fake:7204"
+	contains "$(cat "$dir/reads")" ": piece 20, 7 of 8 blocks here, the rest expected from $fake:7205"
 	same "$(sed -n 's/^ *0  //p' "$dir/pieces" | cut -c 1-21)" "####################!"
 	watched 80 24 "$m"
 	shows "Torrent"
