@@ -121,13 +121,20 @@ func (s *stream) persisted(now time.Time) {
 }
 
 // probe sends the last packet in flight once more. Its acknowledgement, or what it
-// says of those before, comes sooner than the timeout.
+// says of those before, comes sooner than the timeout. That there are packets known
+// to be lost is no reason not to: if they wait, then for room in the window, and what
+// fills it may be lost as well.
 func (s *stream) probe(now time.Time) {
-	if s.lost > 0 || s.w.out.full() {
+	if s.w.out.full() {
 		return
 	}
 	for i := len(s.flight) - 1; i >= 0; i-- {
-		if !s.flight[i].acked {
+		if f := &s.flight[i]; !f.acked {
+			if f.lost {
+				f.lost = false
+				s.lost--
+				s.pipe += f.size
+			}
 			s.probed = true
 			s.conn.mu.Lock()
 			s.transmit(now, i)

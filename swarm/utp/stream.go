@@ -321,7 +321,8 @@ func (s *stream) next() (at time.Time) {
 
 // tick does what is due.
 func (s *stream) tick(now time.Time) {
-	for t, at := range s.at {
+	for t := range s.at {
+		at := s.at[t] // as those before have left it
 		if at.IsZero() || now.Before(at) || s.phase == ended {
 			continue
 		}

@@ -453,6 +453,39 @@ func TestFastRetransmit(t *testing.T) {
 	}
 }
 
+// TestProbeInRecovery: when all that fills the window is lost, the packets that wait
+// for room in it included, one probe finds that out, and no timeout is waited for.
+func TestProbeInRecovery(t *testing.T) {
+	g := newStage(t, Config{Packet: packetFull})
+	p := g.asks(100, 1)
+	size := p.s.cong.packet
+	p.s.cong.window = float64(10 * size)
+	p.s.conn.Write(bytes.Repeat([]byte("x"), 10*size))
+	ps := g.take()
+	q := p.packet(kindState)
+	q.sack = []byte{1 << 7, 0, 0, 0} // the ninth: six are lost, and the window is halved
+	g.gets(q)
+	if again := g.take(); names(again) != "DD" || p.s.lost != 4 {
+		t.Fatalf("sent again %s, %d wait", names(again), p.s.lost)
+	}
+	g.after(minTimeout / 2)
+	probe := g.take()
+	if names(probe) != "D" || probe[0].seq != ps[9].seq {
+		t.Fatalf("probe: %s", names(probe))
+	}
+	q.sack = []byte{1 << 7, 1, 0, 0}
+	g.gets(q)
+	again := g.take()
+	if names(again) != "DDDDD" {
+		t.Fatalf("after the probe: %s", names(again))
+	}
+	for i, d := range again {
+		if d.seq != ps[i].seq {
+			t.Errorf("packet %d instead of %d", d.seq, ps[i].seq)
+		}
+	}
+}
+
 // TestNoRoom: nothing is sent to a peer without room but a probe, first after a
 // second, then less often; and at once when it says that it has some.
 func TestNoRoom(t *testing.T) {
