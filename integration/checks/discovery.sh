@@ -89,16 +89,22 @@ found_by_transmission() {
 }
 
 # The hub has everything and unchokes nobody; who knows only it can get the data only from those of whom it tells.
+#
+# Peer exchange tells both sides at a time, so they dial each other. Those that are to be found by it dial nobody. Otherwise
+# lone is often connected to us before we dial it, and is then no find of ours; and of two crossing connections libtorrent
+# closes the incoming one when it hears the listening port, while transmission closes the other, as it has one to that
+# address. When both are lost twice, transmission's next try is two minutes away.
 pex_both_ways() {
 	local hash quiet='"dht":false,"settings":{"close_redundant_connections":false,"allowed_fast_set_size":0'
+	local silent="$quiet,\"enable_outgoing_tcp\":false,\"enable_outgoing_utp\":false"
 	hash=$(hash_of pex.bin)
 	farm "{\"op\":\"session\",\"id\":\"hub\",\"listen\":\"$pex_net.1:6881\",$quiet,\"unchoke_slots_limit\":0}}"
-	farm "{\"op\":\"session\",\"id\":\"lone\",\"listen\":\"$pex_net.2:6881\",$quiet}}"
+	farm "{\"op\":\"session\",\"id\":\"lone\",\"listen\":\"$pex_net.2:6881\",$silent}}"
 	seed_libtorrent hub pex.bin
 	seed_libtorrent lone pex.bin
-	farm "{\"op\":\"connect\",\"id\":\"lone\",\"hash\":\"$hash\",\"peer\":[\"$pex_net.1\",6881]}"
+	farm "{\"op\":\"connect\",\"id\":\"hub\",\"hash\":\"$hash\",\"peer\":[\"$pex_net.2\",6881]}"
 	mount_fs pex --no-dht --no-lpd
-	pex_to_transmission "$quiet"
+	pex_to_transmission "$silent"
 	add pex pex.bin "$pex_net.1:6881"
 	equal pex pex.bin 90
 	texts pex "$hash"
