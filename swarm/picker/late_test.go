@@ -148,6 +148,24 @@ func TestLate(t *testing.T) {
 			s.late()
 			s.is("(ab)(ab)##  ....  ....")
 		}},
+		{"what waits at a silent peer behind a late block comes after it", func(s *stage) {
+			s.peer("a", 0, 10*ms)
+			s.p.SetMaxQueue(peerID('a'), 2)
+			s.want("0!")
+			s.pick() // at 72 and 135 ms
+			s.peer("c", 1000, 10*ms)
+			s.pick()
+			s.is("aacc  ....  ....")
+			s.pass(12 * ms)
+			s.recv("c", 0, 2)
+			s.recv("c", 0, 3)
+			s.p.RemovePeer(peerID('c'))
+			s.peer("b", 8, 20*ms) // takes 145 ms
+			s.p.SetMaxQueue(peerID('b'), 1)
+			s.pass(108 * ms) // the first one has not come: at 260 and 385 ms, perhaps
+			s.late()
+			s.is("a(ab)##  ....  ....")
+		}},
 		{"but not while there is work that nobody was given", func(s *stage) {
 			s.peer("a", 1, 400*ms)
 			s.p.SetMaxQueue(peerID('a'), 2)

@@ -197,7 +197,9 @@ func (p *peer) settle(prior float64, now time.Time) {
 
 // forecast brings up to date when each open request is expected, by its place in
 // the queue and the rate measured since it was sent. What is overdue is expected
-// to take as long again as it is late already.
+// to take as long again as it is late already. So is what was asked after it, of a
+// peer that has sent nothing yet; of others it may all come at once, when what TCP
+// had lost is there.
 func (p *peer) forecast(prior float64, now time.Time) {
 	rate := p.link.rate(prior)
 	at := p.link.last // by what was measured
@@ -214,6 +216,9 @@ func (p *peer) forecast(prior float64, now time.Time) {
 		expect = expect.Add(takes)
 		if by := now.Sub(r.due); by > 0 {
 			r.expect = later(expect, now.Add(by))
+			if !p.link.known() {
+				expect = r.expect.Add(takes)
+			}
 		}
 	}
 }
