@@ -75,7 +75,7 @@ checks=(
 	pin_a_file pin_is_kept pin_too_large pin_by_magnet wait_for_metadata status_goes_on status_view status_view_of_waiting
 	json_everywhere progress_in_a_terminal waiting_is_told_truly
 	home_draws_one_copy
-	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent bootstrap_node_dies restart_without_routers found_by_transmission
+	found_by_dht pex_both_ways lpd_both_ways trackers private_torrent node_of_a_peer bootstrap_node_dies restart_without_routers found_by_transmission
 	tracker_events
 	dht_serves dht_serves_libtorrent dht_stops_floods dht_believes_little dht_row_counts dials_in_canonical_order
 	hybrids hybrid_by_either six_dht six_pex six_lpd lpd_follows_interfaces six_pex_told

@@ -256,6 +256,17 @@ private_torrent() {
 cut_off() { local i; for i in "$@"; do ip route add blackhole "$i"; done; }
 back() { local i; for i in "$@"; do ip route del blackhole "$i"; done; }
 
+# No node is known. A peer tells of its own (BEP 5, PORT), and the table is filled from there.
+node_of_a_peer() {
+	mount_fs ported --no-lpd --dht-bootstrap "$fake:7990" # nobody is there
+	add ported xpe.bin "$libtorrent_ip:6881"
+	equal ported xpe.bin
+	soon 20 knows_all_nodes ported "$(hash_of xpe.bin)"
+	add ported later.bin
+	equal ported later.bin
+	umount_fs ported
+}
+
 # knows_all_nodes MOUNT HASH
 knows_all_nodes() { row "$1" "$2" DHT | jq -e ".status | capture(\"working .(?<n>[0-9]+) nodes\").n | tonumber >= $dht_count"; }
 
