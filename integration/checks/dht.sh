@@ -117,10 +117,11 @@ dials_the_first() {
 	[ -n "$now" ] && [ "$now" = "$(head -n "$(wc -l <<<"$now")" "$tmp/canonical" | sort)" ] && [ "$(wc -l <<<"$now")" -ge 8 ]
 }
 
-# Of 64 peers that do not answer those are dialled first that BEP 40 puts first. Our address is what 25 of 31 nodes say it is.
+# Of 64 peers that do not answer those are dialled first that BEP 40 puts first. Our address is what 25 of 60 nodes say it is.
 dials_in_canonical_order() {
 	local a b nodes mac peers=()
-	nodes=$(printf ",%s:7801" "$libtorrent_ip" "$transmission_ip" "$aria2_ip" "$lpd_ip" "$leech_ip" "$tracker_ip" "$fake_net".{1..9} "$pex_net".{1..6} $(for a in {0..9}; do dht_ip "$a"; done))
+	printf 'addr add 198.18.%d.1/15 dev mfs1\n' {40..99} | in_peers ip -batch -
+	nodes=$(printf ",198.18.%d.1:7801" {40..99})
 	mac=$(in_peers ip -j link show mfs1 | jq -r ".[0].address") # it drops what is not for it
 	for a in 0 1 4 5 16 17 20 21; do
 		for b in 1 4 5 16 17 20 21 64; do peers+=("198.19.$a.$b"); done # no two of them are alike to BEP 40
@@ -134,6 +135,7 @@ dials_in_canonical_order() {
 	soon 8 dials_the_first
 	umount_fs dials
 	printf "neigh del %s dev mfs0\n" "${peers[@]}" | ip -batch -
+	printf 'addr del 198.18.%d.1/15 dev mfs1\n' {40..99} | in_peers ip -batch -
 }
 
 told_its_address() { log_of "$1" | grep "external address" >"$tmp/told"; }
