@@ -150,7 +150,7 @@ func checkCaughtSignals(t *testing.T, m *mounted) {
 		if got := r.result(time.Second); got != "-1 EINTR" {
 			t.Errorf("%v: %q", sig, got)
 		}
-		r.ended(10 * time.Second) // the read is over: this is the program's own time
+		r.ended(time.Second)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestBrokenOffInTheMiddle(t *testing.T) {
 	if got := r.result(time.Second); got != "-1 EINTR" {
 		t.Errorf("the rest: %q", got)
 	}
-	r.ended(10 * time.Second)
+	r.ended(time.Second)
 }
 
 // The SIGURG by which Go moves its goroutines about does not harm a read, and
